@@ -1,0 +1,3 @@
+//! What operators write, turned into a validated [`plan::Plan`].
+
+pub mod plan;

@@ -1,0 +1,156 @@
+//! The validated configuration: what the rest of the house sees.
+//!
+//! Everything here is possible and within its limits; the raw text it came from is known to `config` alone.
+
+use crate::http::key::KeySpec;
+use std::time::Duration;
+
+/// The whole configuration of the HTTP root.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Prefix of all Redis keys.
+    pub namespace: String,
+    /// The tier in shared data.
+    pub l1: L1,
+    /// The tiers in Redis; `None`: neither L2 nor L3.
+    pub l2: Option<L2>,
+    /// The rules in the operator's order; the first match wins.
+    pub rules: Vec<Rule>,
+    /// What applies where no rule matches; named `default`.
+    pub default_rule: Rule,
+}
+
+/// The tier in Envoy's shared data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct L1 {
+    /// How long an entry answers before the tiers behind are asked again.
+    pub ttl: Duration,
+    /// Bound of all entries together, their book-keeping included.
+    pub max_bytes: u64,
+    /// Largest entry kept.
+    pub max_object_bytes: u64,
+}
+
+/// The tiers behind the bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct L2 {
+    /// Envoy cluster whose endpoint is the bridge's internal listener.
+    pub cluster: String,
+    /// Longest stay in L2.
+    pub ttl: Duration,
+    /// Longest wait for Redis.
+    pub timeout: Duration,
+    /// Largest entry written to Redis.
+    pub max_object_bytes: u64,
+    /// Longest stay in L3.
+    pub l3_ttl: Duration,
+}
+
+/// What happens to the requests that match.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// The operator's name for it: metric label and filter state.
+    pub name: String,
+    /// Which requests it is for.
+    pub matches: Match,
+    /// Caching.
+    pub cache: Cache,
+    /// Coalescing.
+    pub coalesce: Coalesce,
+    /// Circuit breaking.
+    pub breaker: Breaker,
+}
+
+/// Which requests a rule is for; an empty list matches all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Match {
+    /// Host names without port, lower case; `*.example.com` matches any subdomain.
+    pub hosts: Vec<String>,
+    /// The path, without query.
+    pub path: PathMatch,
+    /// Methods, upper case.
+    pub methods: Vec<String>,
+}
+
+/// How a path is matched; always on raw bytes, before the query.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PathMatch {
+    /// Every path.
+    #[default]
+    Any,
+    /// This path alone.
+    Exact(String),
+    /// Every path that begins so.
+    Prefix(String),
+    /// Segments, each literal or `None` for any one segment (`/users/{id}/history`).
+    Template(Vec<Option<String>>),
+}
+
+/// Caching under a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// Whether anything is stored or served from the store.
+    pub enabled: bool,
+    /// Lifetime of a response that states none.
+    pub default_ttl: Duration,
+    /// How long past its lifetime a response may stand in for a failing upstream.
+    pub stale_if_error: Duration,
+    /// What tells one stored response from another.
+    pub key: KeySpec,
+}
+
+/// How far coalescing reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Not at all.
+    Off,
+    /// Within one worker thread.
+    Worker,
+    /// Within one Envoy.
+    Instance,
+}
+
+/// Coalescing under a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coalesce {
+    /// How far it reaches.
+    pub scope: Scope,
+    /// How long a request waits for another's answer before it goes alone.
+    pub wait_timeout: Duration,
+    /// How long a leader that gives no sign of life is believed in.
+    pub lease: Duration,
+    /// Waiters per key in one worker; one more goes to the upstream.
+    pub max_waiters: u32,
+}
+
+/// What is answered when the circuit is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// A stale copy where there is one, else 503.
+    Stale,
+    /// 503.
+    Error,
+}
+
+/// Circuit breaking under a rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Breaker {
+    /// Whether the circuit can open at all.
+    pub enabled: bool,
+    /// Over which time the failure rate is taken.
+    pub window: Duration,
+    /// Fewest calls in the window before the rate counts.
+    pub min_requests: u32,
+    /// Failures in a row that open the circuit.
+    pub consecutive_failures: u32,
+    /// Share of failures in the window that opens the circuit, above 0 and at most 1.
+    pub failure_rate: f64,
+    /// First stay open; doubles with each failed probe.
+    pub open_for: Duration,
+    /// Longest stay open.
+    pub max_open_for: Duration,
+    /// Successful probes in a row that close the circuit.
+    pub half_open_probes: u32,
+    /// What is answered meanwhile.
+    pub fallback: Fallback,
+}
