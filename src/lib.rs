@@ -9,6 +9,7 @@
 
 pub mod breaker;
 pub mod config;
+pub mod host;
 pub mod http;
 pub mod redis;
 pub mod time;
