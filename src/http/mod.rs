@@ -1,8 +1,11 @@
 //! HTTP caching semantics, pure: what RFC 9110, 9111 and 9211 say, as functions of bytes and times.
 
+pub mod cache_control;
+pub mod date;
 pub mod fields;
 pub mod key;
 pub mod reason;
 
+pub use cache_control::{RequestDirectives, ResponseDirectives};
 pub use fields::Fields;
 pub use reason::Reason;
