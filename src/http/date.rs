@@ -159,7 +159,7 @@ fn days_before_year(year: u64) -> u64 {
 fn days_before_month(year: u64, month: u64) -> Option<u64> {
     let place = usize::try_from(month.checked_sub(1)?).ok()?;
     let days = *DAYS_BEFORE_MONTH.get(place)?;
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     Some(days.saturating_add(u64::from(leap && month > 2)))
 }
 
