@@ -17,6 +17,7 @@ mod forms;
 mod json;
 mod kinds;
 pub mod limits;
+mod matching;
 pub mod plan;
 mod policy;
 mod rules;
