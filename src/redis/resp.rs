@@ -147,6 +147,22 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The words of `bytes`, which the scanner found to be one complete command.
+pub(super) fn command(bytes: &[u8]) -> Result<Vec<&[u8]>, RespError> {
+    let Some((Head::Array(count), behind)) = head(bytes, &mut 0)? else {
+        return Err(RespError::UnexpectedType);
+    };
+    let mut reader = Reader { rest: bytes.get(behind..).ok_or(RespError::Truncated)? };
+    let mut words = Vec::with_capacity(count.min(MAX_ARGUMENTS));
+    for _ in 0..count {
+        let Reply::Bulk(word) = reader.one(MAX_DEPTH)? else {
+            return Err(RespError::UnexpectedType);
+        };
+        words.push(word);
+    }
+    if reader.rest.is_empty() { Ok(words) } else { Err(RespError::Trailing) }
+}
+
 /// What the first line of a value says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Head<'a> {
