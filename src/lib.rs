@@ -9,7 +9,37 @@
 
 pub mod breaker;
 pub mod config;
+pub mod exchange;
+pub mod filter;
+pub mod flight;
 pub mod host;
 pub mod http;
 pub mod redis;
+pub mod store;
+pub mod telemetry;
 pub mod time;
+
+#[cfg(target_os = "wasi")]
+proxy_wasm::main! {{
+    host::envoy::start(|| host::envoy::Plugin { worker: role::worker, bridge: role::bridge });
+}}
+
+/// Picks the role of a root context by its configuration.
+#[cfg(target_os = "wasi")]
+mod role {
+    use crate::host::Role;
+    use crate::host::envoy::{EnvoyHost, NewConnection};
+    use crate::{config, filter};
+    use std::rc::Rc;
+
+    pub(super) fn worker(host: EnvoyHost, text: &[u8]) -> Result<Box<dyn Role>, String> {
+        let plan = Rc::new(config::parse(text).map_err(|errors| errors.to_string())?);
+        filter::prepare(&host, &plan);
+        Ok(Box::new(filter::Worker::new(host, plan)))
+    }
+
+    pub(super) fn bridge(text: &[u8]) -> Result<NewConnection, String> {
+        let plan = config::parse_bridge(text).map_err(|errors| errors.to_string())?;
+        Ok(Box::new(move || filter::bridge::connection(&plan)))
+    }
+}

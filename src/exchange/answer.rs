@@ -7,7 +7,8 @@
 use crate::flight::{Answer, Origin};
 use crate::http::cache_status::{CacheStatus, Fwd};
 use crate::http::key::Key;
-use crate::http::{Fields, Reason, proxy_status};
+use crate::http::proxy_status::ProxyError;
+use crate::http::{Fields, Reason};
 use crate::store::Entry;
 use crate::store::entry::Meta;
 use crate::time::Wall;
@@ -66,12 +67,14 @@ pub(super) fn refusal(key: Option<&Key>, retry_after: Duration, now: Wall) -> An
     // Rounded up: whoever comes back after the stated time must not be too early.
     let mut seconds = itoa::Buffer::new();
     let seconds = seconds.format(retry_after.as_millis().div_ceil(1_000).max(1));
+    let mut proxy_status = Vec::new();
+    ProxyError::DestinationUnavailable.write("circuit open", &mut proxy_status);
     own(
         key,
         503,
         &[
             (b"retry-after", seconds.as_bytes()),
-            (b"proxy-status", proxy_status::BREAKER_OPEN.as_bytes()),
+            (b"proxy-status", &proxy_status),
             (b"cache-control", b"no-store"),
             (b"content-type", b"text/plain"),
         ],

@@ -4,9 +4,9 @@
 //! whenever the copy is used, `content-length` because the host states it for every reply.
 
 use crate::exchange::event::Head;
+use crate::http::Fields;
 use crate::http::key::Key;
 use crate::http::storing::Lifetime;
-use crate::http::Fields;
 use crate::store::Entry;
 use crate::store::entry::Meta;
 use crate::time::Wall;

@@ -87,7 +87,7 @@ pub enum Event {
 }
 
 /// What is to be done for a request.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Action {
     /// Join the key's flight, or lead it: answer with `Led`, `Watching` or `Apart`.
     Join,

@@ -138,7 +138,9 @@ impl Exchange {
             (Phase::Waiting { token, place }, Event::Gone) => vec![Action::Leave(token, place)],
 
             // ## LookingUp => Ended | Asking
-            (Phase::LookingUp { token, held }, Event::Found(lookup)) => self.found(token, held, lookup, context),
+            (Phase::LookingUp { token, held }, Event::Found(lookup)) => {
+                self.found(token, held, lookup, context)
+            }
 
             // ## Asking => Fetching
             (Phase::Asking { token, held }, Event::Admitted(permit)) => {
@@ -230,7 +232,13 @@ impl Exchange {
         matches!(self.interest, Interest::Cacheable(_))
     }
 
-    fn lead(&mut self, token: Token, held: Option<Held>, fresh: Option<Held>, context: &Context<'_>) -> Vec<Action> {
+    fn lead(
+        &mut self,
+        token: Token,
+        held: Option<Held>,
+        fresh: Option<Held>,
+        context: &Context<'_>,
+    ) -> Vec<Action> {
         match fresh {
             Some(entry) => self.found(Some(token), held, Lookup::Found(entry, Origin::L1), context),
             None => self.look_up(Some(token), held, context),
@@ -329,13 +337,12 @@ impl Exchange {
         actions: &mut Vec<Action>,
     ) {
         let failed = matches!(head.outcome, breaker::Outcome::Failure);
-        if failed && self.is_cacheable() && context.rule.cache.enabled {
-            if let Some(entry) = held.and_then(|held| self.usable_on_error(held, context.now)) {
-                self.why = Reason::UpstreamFailed;
-                let origin = Origin::StaleOnError(head.response.status);
-                actions.extend(serve_all(token, Answer { origin, entry }));
-                return;
-            }
+        let stand_in = held.filter(|_| failed).and_then(|held| self.usable_on_error(held, context.now));
+        if let Some(entry) = stand_in {
+            self.why = Reason::UpstreamFailed;
+            let origin = Origin::StaleOnError(head.response.status);
+            actions.extend(serve_all(token, Answer { origin, entry }));
+            return;
         }
         self.phase = Phase::Relaying;
         let Interest::Cacheable(key) = &self.interest else {
@@ -363,9 +370,9 @@ impl Exchange {
             .is_some_and(|len| usize::try_from(len).map_or(true, |len| len > context.max_body_bytes));
         let refusal = verdict.share.err().or(too_large.then_some(Reason::TooLarge));
         if let Some(reason) = refusal {
-            // A failure says nothing about what the upstream answers when it is well.
+            // A failure says nothing about what the upstream answers when it is well: it is not remembered.
             actions.extend((!failed).then_some(Action::Remember));
-            actions.extend(release(token, reason));
+            actions.extend(release(token, if failed { Reason::UpstreamFailed } else { reason }));
             actions.push(Action::Relay { stored: false, reason: Some(reason) });
             return;
         }

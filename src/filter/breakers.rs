@@ -28,7 +28,9 @@ impl<H: Host> Worker<H> {
             return Event::Admitted(None);
         }
         let cluster = self.host.upstream_cluster(stream);
-        let Some(place) = self.circuit(slot.exchange.rule, rule, cluster) else { return Event::Admitted(None) };
+        let Some(place) = self.circuit(slot.exchange.rule, rule, cluster) else {
+            return Event::Admitted(None);
+        };
         slot.breaker = Some(place);
         let now = self.host.mono();
         let Some(circuit) = self.breakers.circuits.get_mut(place) else { return Event::Admitted(None) };
@@ -84,7 +86,9 @@ impl<H: Host> Worker<H> {
         let stored = self.host.shared(&circuit.key);
         let record = stored.as_ref().and_then(|(bytes, _)| Shared::decode(bytes));
         let merged = record.and_then(|record| circuit.breaker.merge(&record, self.host.mono()));
-        if let Some(bytes) = circuit.breaker.publish(record.as_ref()).filter(|_| circuit.breaker.shared() != Shared::INITIAL) {
+        if let Some(bytes) =
+            circuit.breaker.publish(record.as_ref()).filter(|_| circuit.breaker.shared() != Shared::INITIAL)
+        {
             // A lost race is mended on the next tick.
             let _ = self.host.share(&circuit.key, &bytes, stored.map(|(_, version)| version));
         }

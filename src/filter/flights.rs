@@ -117,10 +117,8 @@ impl<H: Host> Worker<H> {
     /// Another worker's flight ended.
     pub(super) fn told(&mut self, token: Token, outcome: Outcome) {
         if let Some(flight) = self.flights.table.end(token) {
-            if let Outcome::Alone(reason) = outcome {
-                if reason != Reason::Invalidated {
-                    self.flights.remembered.mark(flight.digest, self.host.mono());
-                }
+            if matches!(outcome, Outcome::Alone(reason) if reason != Reason::UpstreamFailed) {
+                self.flights.remembered.mark(flight.digest, self.host.mono());
             }
             self.tell(outcome, flight);
         }
@@ -154,7 +152,8 @@ impl<H: Host> Worker<H> {
     /// On the tick: leases led here are renewed; leaders elsewhere whose lease has ended are given up.
     pub(super) fn watch_leases(&mut self, now: Mono) {
         for (token, here) in self.flights.table.due(now) {
-            let Some((digest, lease)) = self.flights.table.flight(token).map(|flight| (flight.digest, flight.lease))
+            let Some((digest, lease)) =
+                self.flights.table.flight(token).map(|flight| (flight.digest, flight.lease))
             else {
                 continue;
             };

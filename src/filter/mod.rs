@@ -9,6 +9,7 @@
 //! portions; whatever waits has a deadline that the tick watches.
 
 mod breakers;
+pub mod bridge;
 mod flights;
 mod request;
 mod response;
@@ -69,7 +70,8 @@ impl<H: Host> Worker<H> {
         let seeds = [host.random(), host.random(), host.random(), host.random()];
         let [a, b, c, d] = seeds;
         let hasher = ahash::RandomState::with_seeds(a, b, c, d);
-        let rules: Vec<&str> = plan.rules.iter().chain([&plan.default_rule]).map(|rule| rule.name.as_str()).collect();
+        let rules: Vec<&str> =
+            plan.rules.iter().chain([&plan.default_rule]).map(|rule| rule.name.as_str()).collect();
         let counters = Counters::define(&host, &rules);
         Self {
             queue: None,
@@ -143,7 +145,9 @@ impl<H: Host> Worker<H> {
             }
             Action::Relay { stored, reason } => self.relay(stream, &slot.exchange, rule, stored, reason),
             Action::Fill(entry) => self.fill(slot.exchange.key()?.digest(), &entry),
-            Action::Keep(requested_at, entry) => self.keep(requested_at, slot.exchange.key()?.digest(), &entry),
+            Action::Keep(requested_at, entry) => {
+                self.keep(requested_at, slot.exchange.key()?.digest(), &entry)
+            }
             Action::End(token, outcome) => {
                 if self.end_flight(token, outcome) {
                     self.forget(slot.exchange.key()?.digest());
@@ -212,7 +216,8 @@ impl<H: Host> Worker<H> {
     ) {
         let asked = exchange.is_cacheable();
         let detail = reason.filter(|_| asked).or((!asked).then_some(exchange.why));
-        let explains = detail.filter(|detail| *detail != exchange.why || !asked || exchange.collapsed.is_some());
+        let explains =
+            detail.filter(|detail| *detail != exchange.why || !asked || exchange.collapsed.is_some());
         let status = CacheStatus {
             fwd: Some(exchange.why.fwd()),
             stored,

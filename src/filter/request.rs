@@ -4,13 +4,13 @@
 //! value and the time, and replies.
 
 use super::{At, Slot, Worker, rule};
+use crate::config::plan::Scope;
 use crate::exchange::{Event, Exchange, Held, Interest, Route, Served, fits, served};
 use crate::flight::Origin;
 use crate::host::{Flow, Host, StreamId};
 use crate::http::key::{self, Key};
 use crate::http::request::{Handling, Method};
 use crate::http::{Fields, Reason, RequestHead, vary};
-use crate::config::plan::Scope;
 use crate::store::{Entry, l1};
 use crate::telemetry::Answered;
 use std::rc::Rc;
@@ -95,9 +95,17 @@ impl<H: Host> Worker<H> {
         L1::Answered
     }
 
-    fn route(&mut self, interest: &Interest, rule_index: usize, request: &RequestHead, why: Reason) -> (Route, Reason) {
+    fn route(
+        &mut self,
+        interest: &Interest,
+        rule_index: usize,
+        request: &RequestHead,
+        why: Reason,
+    ) -> (Route, Reason) {
         let Interest::Cacheable(key) = interest else { return (Route::Upstream, why) };
-        if self.flights.remembered.is_marked(key.digest(), self.host.mono()) && !request.directives.only_if_cached {
+        if self.flights.remembered.is_marked(key.digest(), self.host.mono())
+            && !request.directives.only_if_cached
+        {
             return (Route::Upstream, Reason::Uncacheable);
         }
         let rule = rule(&self.plan, rule_index);

@@ -129,10 +129,8 @@ impl<H: Host> Worker<H> {
             return;
         }
         // Without a queue the tick does the work.
-        if self.me().is_some() {
-            if let Some(queue) = self.queue {
-                self.tasks.nudged = self.host.send(queue, &Message::Nudge.encode());
-            }
+        if let Some(me) = self.me() {
+            self.tasks.nudged = self.host.send(QueueId(me.0), &Message::Nudge.encode());
         }
     }
 }

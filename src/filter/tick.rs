@@ -1,7 +1,7 @@
 //! The tick: whatever must happen though nobody asks for it.
 
-use super::tasks::Task;
 use super::Worker;
+use super::tasks::Task;
 use crate::host::{Host, StreamId};
 use crate::time::Mono;
 use std::collections::VecDeque;
@@ -22,7 +22,8 @@ impl<H: Host> Worker<H> {
 
     /// Who has waited for as long as it may.
     fn overdue(&mut self, now: Mono) -> VecDeque<StreamId> {
-        let later = self.flights.deadlines.split_off(&(now.after(std::time::Duration::from_millis(1)), StreamId(0)));
+        let later =
+            self.flights.deadlines.split_off(&(now.after(std::time::Duration::from_millis(1)), StreamId(0)));
         let overdue = std::mem::replace(&mut self.flights.deadlines, later);
         overdue.into_iter().map(|(_, stream)| stream).collect()
     }

@@ -111,7 +111,8 @@ impl<H: Host> Worker<H> {
                 self.drive(stream, Event::Found(lookup), super::At::Later);
             }
             Some(Purpose::Write(commands)) => {
-                let written = answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, commands));
+                let written =
+                    answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, commands));
                 self.judge_health(written.is_ok());
                 if written == Ok(Written::Refused) {
                     self.counters.occurred(Occurrence::L2Refused);

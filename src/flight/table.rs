@@ -147,7 +147,7 @@ impl<S: Copy> Table<S> {
             .filter(|(_, flight)| flight.shared)
             .map(|(token, flight)| (*token, flight, !matches!(flight.lead, Lead::Elsewhere)))
             .filter(|(_, flight, here)| {
-                let margin = if *here { flight.lease / 2 } else { Duration::ZERO };
+                let margin = if *here { flight.lease.div_f32(2.0) } else { Duration::ZERO };
                 now.after(margin) >= flight.lease_until
             })
             .map(|(token, _, here)| (token, here))
@@ -156,7 +156,8 @@ impl<S: Copy> Table<S> {
 
     /// Number of flights and of waiters in all of them.
     pub fn counts(&self) -> (usize, usize) {
-        let waiters = self.flights.values().fold(0usize, |sum, flight| sum.saturating_add(flight.waiters.len()));
+        let waiters =
+            self.flights.values().fold(0usize, |sum, flight| sum.saturating_add(flight.waiters.len()));
         (self.flights.len(), waiters)
     }
 }

@@ -162,3 +162,31 @@ pub trait Role {
     /// The stream is over, whether answered, reset or its client gone. Also called for streams never seen before.
     fn on_gone(&mut self, stream: StreamId);
 }
+
+/// One side of a connection that a network filter stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Towards the client.
+    Downstream,
+    /// Towards the upstream.
+    Upstream,
+}
+
+/// What becomes of the bytes a connection holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// They stay held: the next event brings them again with more behind them.
+    Hold,
+    /// These are passed on in their place.
+    Pass(Vec<u8>),
+    /// Nothing is passed on, and the connection is closed, for this reason.
+    Close(&'static str),
+}
+
+/// What the host tells a network filter about one connection.
+pub trait Connection {
+    /// How many held bytes of a side must be there before [`Self::on_data`] has anything to do.
+    fn needs(&self, side: Side) -> usize;
+    /// Bytes came from a side; `held` is all that was not passed on yet, `end` if no more will come.
+    fn on_data(&mut self, side: Side, held: &[u8], end: bool) -> Passage;
+}

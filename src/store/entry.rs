@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn an_entry_cut_short_lengthened_or_of_another_version_is_a_miss() {
-        let bytes = Entry { meta: meta(), key: b"k", selecting: b"", fields: &[0; 4], body: b"body" }.encode();
+        let bytes =
+            Entry { meta: meta(), key: b"k", selecting: b"", fields: &[0; 4], body: b"body" }.encode();
         for len in 0..bytes.len() {
             assert_eq!(Entry::read(&bytes[..len]), None, "{len} bytes");
         }

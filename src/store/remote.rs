@@ -7,7 +7,7 @@
 
 use crate::config::plan::L2;
 use crate::http::key::Digest;
-use crate::redis::resp::{self, Reply};
+use crate::redis::{self, Reply};
 use crate::store::entry::Entry;
 use crate::time::{Wall, millis};
 
@@ -39,14 +39,14 @@ pub enum Written {
 pub fn lookup(namespace: &str, digest: Digest) -> Vec<u8> {
     let mut pipeline = Vec::new();
     for tier in TIERS {
-        resp::encode(&mut pipeline, &[b"GET", &key(namespace, tier, digest)]);
+        redis::encode(&mut pipeline, &[&b"GET"[..], &key(namespace, tier, digest)]);
     }
     pipeline
 }
 
 /// Reads the answer to [`lookup`].
 pub fn read_lookup(answer: &[u8]) -> Result<Found<'_>, Unavailable> {
-    let replies = resp::replies(answer, TIERS.len()).map_err(|_| Unavailable)?;
+    let replies = redis::replies(answer, TIERS.len()).map_err(|_| Unavailable)?;
     let mut found = Found::default();
     let mut values = [None; TIERS.len()];
     for (value, reply) in values.iter_mut().zip(&replies) {
@@ -62,7 +62,13 @@ pub fn read_lookup(answer: &[u8]) -> Result<Found<'_>, Unavailable> {
 }
 
 /// Writes an entry to the tiers that may hold it for a while yet, and says in how many commands; `None` if none may.
-pub fn store(namespace: &str, digest: Digest, l2: &L2, entry: &Entry<'_>, now: Wall) -> Option<(Vec<u8>, usize)> {
+pub fn store(
+    namespace: &str,
+    digest: Digest,
+    l2: &L2,
+    entry: &Entry<'_>,
+    now: Wall,
+) -> Option<(Vec<u8>, usize)> {
     let bytes = entry.encode();
     if u64::try_from(bytes.len()).map_or(true, |len| len > l2.max_object_bytes) {
         return None;
@@ -76,7 +82,10 @@ pub fn store(namespace: &str, digest: Digest, l2: &L2, entry: &Entry<'_>, now: W
     for (tier, stay) in TIERS.into_iter().zip(stays) {
         if stay > 0 {
             let stay = stay.to_string();
-            resp::encode(&mut pipeline, &[b"SET", &key(namespace, tier, digest), &bytes, b"PX", stay.as_bytes()]);
+            redis::encode(
+                &mut pipeline,
+                &[&b"SET"[..], &key(namespace, tier, digest), &bytes, b"PX", stay.as_bytes()],
+            );
             commands = commands.saturating_add(1);
         }
     }
@@ -87,13 +96,13 @@ pub fn store(namespace: &str, digest: Digest, l2: &L2, entry: &Entry<'_>, now: W
 pub fn delete(namespace: &str, digest: Digest) -> (Vec<u8>, usize) {
     let mut pipeline = Vec::new();
     let [l2, l3] = TIERS.map(|tier| key(namespace, tier, digest));
-    resp::encode(&mut pipeline, &[b"DEL", &l2, &l3]);
+    redis::encode(&mut pipeline, &[&b"DEL"[..], &l2, &l3]);
     (pipeline, 1)
 }
 
 /// Reads the answer to [`store`] or [`delete`].
 pub fn read_written(answer: &[u8], commands: usize) -> Result<Written, Unavailable> {
-    let replies = resp::replies(answer, commands).map_err(|_| Unavailable)?;
+    let replies = redis::replies(answer, commands).map_err(|_| Unavailable)?;
     let mut written = Written::Done;
     for reply in &replies {
         match reply {
@@ -159,7 +168,10 @@ mod tests {
     fn both_tiers_are_asked_in_one_pipeline() {
         let text = String::from_utf8(lookup("bw", DIGEST)).unwrap();
         let hex = "ab".repeat(16);
-        assert_eq!(text, format!("*2\r\n$3\r\nGET\r\n$37\r\nbw:2:{hex}\r\n*2\r\n$3\r\nGET\r\n$37\r\nbw:3:{hex}\r\n"));
+        assert_eq!(
+            text,
+            format!("*2\r\n$3\r\nGET\r\n$37\r\nbw:2:{hex}\r\n*2\r\n$3\r\nGET\r\n$37\r\nbw:3:{hex}\r\n")
+        );
     }
 
     #[test]
@@ -172,7 +184,13 @@ mod tests {
             read_lookup(b"-WRONGTYPE x\r\n$1\r\ny\r\n"),
             Ok(Found { l2: None, l3: Some(b"y"), wrong_type: true })
         );
-        for answer in [&b""[..], b"$-1\r\n", b"-upstream failure\r\n-upstream failure\r\n", b"garbage", b"+OK\r\n+OK\r\n"] {
+        for answer in [
+            &b""[..],
+            b"$-1\r\n",
+            b"-upstream failure\r\n-upstream failure\r\n",
+            b"garbage",
+            b"+OK\r\n+OK\r\n",
+        ] {
             assert_eq!(read_lookup(answer), Err(Unavailable), "{answer:?}");
         }
     }

@@ -138,8 +138,10 @@ impl Counters {
     /// Defines all stats for these rules, so that they show as zero from the start.
     pub fn define(host: &impl Host, rules: &[&str]) -> Self {
         let define = |name: &str| Counter { metric: host.metric(MetricKind::Counter, name), pending: 0 };
-        let per_rule = |what: &str, word: &str, rule: &str| define(&format!("breakwater.{what}.{word}.rule.{rule}"));
-        let requests = |rule: &&str| Answered::ALL.map(|answered| per_rule("requests", answered.word(), rule));
+        let per_rule =
+            |what: &str, word: &str, rule: &str| define(&format!("breakwater.{what}.{word}.rule.{rule}"));
+        let requests =
+            |rule: &&str| Answered::ALL.map(|answered| per_rule("requests", answered.word(), rule));
         let reasons = |rule: &&str| Reason::ALL.map(|reason| per_rule("reasons", reason.word(), rule));
         Self {
             answered: rules.iter().flat_map(requests).collect(),
