@@ -114,7 +114,7 @@ impl<H: Host> Toy<H> {
             return waiters.into_iter().for_each(|(waiter, _)| self.settle(waiter, answer.cloned()));
         }
         for (waiter, _) in waiters {
-            if self.outbox.len() % 32 == 0
+            if self.outbox.len().is_multiple_of(32)
                 && let Some(queue) = self.queue
             {
                 self.host.send(queue, b"");

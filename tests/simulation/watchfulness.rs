@@ -50,10 +50,10 @@ fn a_seed_runs_the_same_way_twice() {
 }
 
 /// The first promise found broken in each of the first seeds, until `expected` is among them.
-fn assert_noticed(expected: Promise, maker: Maker) {
+fn assert_noticed(expected: Promise, reach: Reach, maker: Maker) {
     let mut found = Vec::new();
     for seed in 0..200 {
-        if let Err(failure) = run(seed, maker, Reach::Worker, false) {
+        if let Err(failure) = run(seed, maker, reach, false) {
             if failure.breach.promise == expected {
                 return;
             }
@@ -61,6 +61,12 @@ fn assert_noticed(expected: Promise, maker: Maker) {
         }
     }
     panic!("{expected:?} was never found broken, only {found:#?}");
+}
+
+#[test]
+fn the_simulation_notices_a_flight_that_ends_at_its_workers_edge() {
+    let maker: Maker = |host, _, _, terms| Box::new(Toy::new(host, Flaw::None, terms.wait_timeout));
+    assert_noticed(Promise::OneFlight, Reach::Envoy, maker);
 }
 
 macro_rules! notices {
@@ -71,7 +77,7 @@ macro_rules! notices {
                 fn maker(host: SimHost, _: usize, _: usize, terms: &crate::scenario::Terms) -> Box<dyn Role> {
                     Box::new(Toy::new(host, Flaw::$flaw, terms.wait_timeout))
                 }
-                assert_noticed(Promise::$promise, maker);
+                assert_noticed(Promise::$promise, Reach::Worker, maker);
             }
         )*
     };

@@ -293,8 +293,7 @@ impl Host for SimHost {
                 cancelled: false,
             };
             state.callouts.insert(id, callout);
-            let (low, high) = state.mood.delay;
-            let way = state.rng.duration(low / 2, high / 2);
+            let way = state.mood.way(&mut state.rng);
             state.schedule_in(way, Event::Reach(id));
             state.schedule(ends, Event::Answered(id, None));
             Some(CalloutId(id))

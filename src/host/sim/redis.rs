@@ -31,6 +31,12 @@ impl Mood {
         Self { error: 1000, ..Self::default() }
     }
 
+    /// How long one way takes this time.
+    pub(super) fn way(&self, rng: &mut Rng) -> Duration {
+        let half = |whole: Duration| whole.checked_div(2).unwrap_or_default();
+        rng.duration(half(self.delay.0), half(self.delay.1))
+    }
+
     /// Stopped: no answer ever comes.
     pub fn frozen() -> Self {
         Self { loss: 1000, ..Self::default() }

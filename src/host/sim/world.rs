@@ -15,6 +15,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 type Factory = dyn Fn(SimHost, usize, usize) -> Box<dyn Role>;
+type Seat = RefCell<Option<Box<dyn Role>>>;
 type Upstream = dyn FnMut(&Asked, &mut Rng) -> Script;
 
 /// Some Envoys, their workers, Redis, the upstream and the clients, on one virtual clock that begins at zero.
@@ -26,7 +27,7 @@ pub(super) struct Inner {
     pub me: Weak<Inner>,
     pub state: RefCell<State>,
     /// By Envoy and worker; empty where the VM is dead, or a callback is under way.
-    pub roles: Vec<Vec<RefCell<Option<Box<dyn Role>>>>>,
+    pub roles: Vec<Vec<Seat>>,
     pub factory: Box<Factory>,
     pub upstream: RefCell<Box<Upstream>>,
 }
@@ -161,6 +162,11 @@ impl World {
         self.inner.state.borrow().footprint(envoy)
     }
 
+    /// A value in an Envoy's shared data.
+    pub fn shared_value(&self, envoy: usize, key: &[u8]) -> Option<Vec<u8>> {
+        self.inner.state.borrow().processes.get(envoy)?.shared(key).map(|(value, _)| value)
+    }
+
     /// A metric of an Envoy, by name; `None` if it was never defined.
     pub fn metric(&self, envoy: usize, name: &str) -> Option<i64> {
         let state = self.inner.state.borrow();
@@ -279,7 +285,7 @@ impl Inner {
             answer = state.redis.garbage(&answer, &mut rng);
         }
         if !lost {
-            let way = rng.duration(mood.delay.0 / 2, mood.delay.1 / 2);
+            let way = mood.way(&mut rng);
             state.schedule_in(way, Event::Answered(callout, Some(answer)));
         }
     }
