@@ -34,7 +34,7 @@ wasm: ## Build the plugin: dist/breakwater.wasm
 
 .PHONY: demo
 demo: wasm envoy redis ## Watch the wall hold: waves, a second Envoy, a failing upstream (about two minutes)
-	@$(CARGO) run --quiet --release --example demo
+	@$(CARGO) run --quiet --release --example demo -- $(ARGS)
 
 .PHONY: run
 run: ## Put the wall before your own service: make run UPSTREAM=host:port [LISTEN=10000] [REDIS=host:port]
