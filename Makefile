@@ -96,7 +96,7 @@ test-wasm: ## The pure layers inside WebAssembly, under Node.js
 	@scripts/wasm-test-runner.sh
 	@runner=$$(echo .tools/wasm-bindgen-*/bin/wasm-bindgen-test-runner); \
 	  CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$$PWD/$$runner" \
-	  scripts/wasm-cargo.sh wasm32-unknown-unknown test --quiet --test wasm
+	  scripts/wasm-cargo.sh wasm32-unknown-unknown test --test wasm
 
 .PHONY: fmt
 fmt: ## Format the sources
