@@ -16,10 +16,13 @@ use std::rc::Rc;
 #[derive(Clone, Copy)]
 pub struct Plugin {
     /// Makes the worker of an HTTP root.
-    pub worker: fn(EnvoyHost, &[u8]) -> Result<Box<dyn Role>, String>,
+    pub worker: fn(EnvoyHost, &[u8]) -> Made<Box<dyn Role>>,
     /// Makes what makes the bridge of each connection.
-    pub bridge: fn(&[u8]) -> Result<NewConnection, String>,
+    pub bridge: fn(&[u8]) -> Made<NewConnection>,
 }
+
+/// What was made, or why the configuration is refused: a line per mistake.
+pub type Made<T> = Result<T, String>;
 
 /// Makes the filter of one connection.
 pub type NewConnection = Box<dyn Fn() -> Box<dyn Connection>>;
@@ -56,10 +59,10 @@ enum Kind {
 impl Root {
     fn with_worker(&self, act: impl FnOnce(&mut dyn Role)) {
         self.host.enter(self.context);
-        if let Kind::Http(worker) = &self.kind {
-            if let Ok(mut worker) = worker.try_borrow_mut() {
-                act(worker.as_mut());
-            }
+        if let Kind::Http(worker) = &self.kind
+            && let Ok(mut worker) = worker.try_borrow_mut()
+        {
+            act(worker.as_mut());
         }
     }
 }

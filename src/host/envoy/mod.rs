@@ -10,4 +10,4 @@ mod calls;
 mod contexts;
 
 pub use calls::EnvoyHost;
-pub use contexts::{NewConnection, Plugin, start};
+pub use contexts::{Made, NewConnection, Plugin, start};
