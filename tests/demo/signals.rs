@@ -1,0 +1,14 @@
+//! When to stop: Ctrl-C, or a plain kill.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Waits for SIGINT or SIGTERM; gives the exit code that a shell expects after it.
+pub async fn stop() -> Result<u8, String> {
+    let listen = |kind| signal(kind).map_err(|why| format!("cannot listen for signals: {why}"));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => Ok(130),
+        _ = terminate.recv() => Ok(143),
+    }
+}

@@ -1,0 +1,285 @@
+//! The steps of the demo: what is done on both sides, what comes of it, and what must come of it with the plugin.
+
+use crate::chat::Chat;
+use crate::client::{Answer, Ask, Reply, ask, load, wave};
+use crate::progress::Progress;
+use crate::table::{Measure, Row, millis, thousands};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// What stands on the stage: the upstream's counters and switch, and where Envoy listens.
+pub struct Stage<'a> {
+    /// The upstream.
+    pub chat: &'a Chat,
+    /// The Envoy without the plugin.
+    pub without: SocketAddr,
+    /// The two Envoys with it; `None`: only the side without is driven.
+    pub with: Option<[SocketAddr; 2]>,
+    /// Where to say what goes on.
+    pub progress: &'a Progress,
+    /// Cache-Status of the plugin's answers, per step, with their number.
+    pub outcomes: Vec<(&'static str, BTreeMap<String, usize>)>,
+}
+
+impl Stage<'_> {
+    /// All steps in order.
+    pub async fn play(&mut self) -> Vec<Row> {
+        let mut rows = vec![
+            self.one_page(0).await,
+            self.one_page(1).await,
+            self.two_users().await,
+            self.new_message().await,
+        ];
+        rows.extend(self.failing_and_recovering().await);
+        rows
+    }
+
+    /// A thousand browsers refresh one page at the same moment; the second time through the other Envoy.
+    async fn one_page(&mut self, envoy: usize) -> Row {
+        let (name, step, most) = match envoy {
+            0 => ("1 wave", format!("{} refreshes of one page at the same moment", thousands(BROWSERS as u64)), 1),
+            _ => ("2 second Envoy", "the same again, through the second Envoy".to_owned(), 0),
+        };
+        let mut row = Row { step, ..Row::default() };
+        let asks = vec![Ask::get("/rooms/lobby").refresh(); BROWSERS];
+        self.say(name, false);
+        row.without = Some(self.measured(self.without, &asks).await.0);
+        let Some(with) = self.with else { return row };
+        self.say(name, true);
+        let (measure, replies) = self.measured(with[envoy], &asks).await;
+        row.expect(measure.upstream <= most, format!("at most {most} request to the upstream"));
+        row.expect(measure.ok == measure.sent, "every answer a success");
+        let bodies: BTreeSet<&str> = replies.iter().filter_map(Reply::success).map(|a| a.body.as_str()).collect();
+        row.expect(bodies.len() == 1, "one and the same body for all");
+        self.note_outcomes(name, &replies);
+        row.with = Some(measure);
+        row
+    }
+
+    /// Two users refresh their histories of the same room, mixed together.
+    async fn two_users(&mut self) -> Row {
+        let name = "3 two users";
+        let step = format!("{HISTORIES} refreshes by each of two users of their own history");
+        let mut row = Row { step, ..Row::default() };
+        let asks: Vec<Ask> = (0..HISTORIES).flat_map(|_| USERS.map(|user| history(user).refresh())).collect();
+        self.say(name, false);
+        row.without = Some(self.measured(self.without, &asks).await.0);
+        let Some(with) = self.with else { return row };
+        self.say(name, true);
+        let (measure, replies) = self.measured(with[0], &asks).await;
+        let crossed = replies.iter().filter_map(|reply| Some((reply, reply.success()?)));
+        let crossed = crossed.filter(|(reply, answer)| !is_own(answer, reply)).count();
+        for user in USERS {
+            let own = replies.iter().filter(|reply| reply.ask.user.as_deref() == Some(user));
+            if let Some(answer) = own.filter_map(Reply::success).next() {
+                row.notes.push(format!("{user} reads {}", answer.body));
+            }
+        }
+        row.notes.push(format!("answers that showed another user's history: {crossed}"));
+        row.expect(crossed == 0, "nobody sees another user's history");
+        row.expect(measure.ok == measure.sent, "every answer a success");
+        row.expect(measure.upstream <= 2, "at most one request to the upstream per user");
+        self.note_outcomes(name, &replies);
+        row.with = Some(measure);
+        row
+    }
+
+    /// A user writes a message and refreshes at once.
+    async fn new_message(&mut self) -> Row {
+        let name = "4 new message";
+        let step = format!("a message is posted, then {REFRESHES} refreshes at once");
+        let mut row = Row { step, ..Row::default() };
+        self.say(name, false);
+        row.without = Some(self.posted(self.without, "written without Breakwater").await.0);
+        let Some(with) = self.with else { return row };
+        self.say(name, true);
+        let text = "written with Breakwater";
+        let (measure, replies) = self.posted(with[0], text).await;
+        let seen = replies.iter().filter_map(Reply::success).filter(|answer| answer.body.contains(text)).count();
+        row.notes.push(format!("refreshes that showed the new message: {seen} of {}", replies.len()));
+        row.expect(seen == replies.len(), "the new message in every refresh");
+        row.expect(measure.ok == measure.sent, "every answer a success");
+        self.note_outcomes(name, &replies);
+        row.with = Some(measure);
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(5) {
+            let reply = ask(with[1], history(USERS[0]).refresh()).await;
+            if reply.success().is_some_and(|answer| answer.body.contains(text)) {
+                let after = millis(begin.elapsed());
+                row.notes.push(format!("the second Envoy showed it {after} after the refreshes above"));
+                return row;
+            }
+        }
+        row.expect(false, "the new message through the second Envoy within 5 s");
+        row
+    }
+
+    async fn posted(&self, to: SocketAddr, text: &str) -> (Measure, Vec<Reply>) {
+        self.chat.reset();
+        let post = ask(to, Ask::post(&history(USERS[0]).path, text).by(USERS[0])).await;
+        let replies = wave(to, &vec![history(USERS[0]).refresh(); REFRESHES]).await;
+        let mut measure = measure(self.requests(), &replies);
+        measure.sent += 1;
+        measure.ok += usize::from(post.success().is_some());
+        (measure, replies)
+    }
+
+    /// The upstream fails under a steady load, then heals under it.
+    async fn failing_and_recovering(&mut self) -> [Row; 2] {
+        let rate = 1_000 / EVERY.as_millis();
+        let mut failing = Row {
+            step: format!("the upstream fails; {} s of load, {rate} requests/s", FAILING.as_secs()),
+            ..Row::default()
+        };
+        let mut recovering = Row { step: "the upstream heals, under the same load".to_owned(), ..Row::default() };
+
+        self.say("5 failing upstream", false);
+        self.warm_up(self.without).await;
+        let (measure, _, _) = self.failed(self.without).await;
+        failing.without = Some(measure);
+        self.say("6 recovery", false);
+        let (measure, _, _) = self.healed(self.without).await;
+        recovering.without = Some(measure);
+        let Some([with, _]) = self.with else { return [failing, recovering] };
+
+        self.say("5 failing upstream", true);
+        let warm = self.warm_up(with).await;
+        failing.expect(warm == ROOMS, "every page answered before the failure");
+        let (measure, late, replies) = self.failed(with).await;
+        failing.notes.push(format!(
+            "requests that reached the failing upstream: {} in the first half, {late} in the second",
+            measure.upstream.saturating_sub(late)
+        ));
+        failing.expect(measure.ok == measure.sent, "every answer a success");
+        failing.expect(late == 0, "the upstream left in peace in the second half");
+        self.note_outcomes("5 failing upstream", &replies);
+        failing.with = Some(measure);
+
+        self.say("6 recovery", true);
+        let (measure, fresh, replies) = self.healed(with).await;
+        recovering.notes.push(match fresh {
+            Some(after) => format!("all {ROOMS} pages fresh again {:.1} s after it healed", after.as_secs_f64()),
+            None => format!("not all {ROOMS} pages fresh again within {} s", RECOVERING.as_secs()),
+        });
+        recovering.expect(fresh.is_some(), "fresh answers again");
+        recovering.expect(measure.ok == measure.sent, "every answer a success");
+        self.note_outcomes("6 recovery", &replies);
+        recovering.with = Some(measure);
+        [failing, recovering]
+    }
+
+    /// Asks for every page once; gives the number of successes, and waits until all of them are stale.
+    async fn warm_up(&self, to: SocketAddr) -> usize {
+        let replies = wave(to, &presences()).await;
+        tokio::time::sleep(PRESENCE_LIFETIME + Duration::from_millis(100)).await;
+        replies.iter().filter_map(Reply::success).count()
+    }
+
+    /// Load on a failing upstream; gives also the requests that reached it in the second half.
+    async fn failed(&self, to: SocketAddr) -> (Measure, u64, Vec<Reply>) {
+        self.chat.fail(true);
+        self.chat.reset();
+        let asks = presences();
+        let replies = load(to, &asks, EVERY, Instant::now() + FAILING);
+        let halfway = async {
+            tokio::time::sleep(FAILING / 2).await;
+            self.requests()
+        };
+        let (replies, early) = tokio::join!(replies, halfway);
+        let all = self.requests();
+        (measure(all, &replies), all.saturating_sub(early), replies)
+    }
+
+    /// Load on a healed upstream until every page was fetched anew and answered; gives also how long that took.
+    async fn healed(&self, to: SocketAddr) -> (Measure, Option<Duration>, Vec<Reply>) {
+        self.chat.fail(false);
+        self.chat.reset();
+        let asks = presences();
+        let begin = Instant::now();
+        let mut replies = Vec::new();
+        let mut bodies: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        while begin.elapsed() < RECOVERING {
+            for reply in load(to, &asks, EVERY, Instant::now() + Duration::from_millis(200)).await {
+                if let Some(answer) = reply.success() {
+                    bodies.entry(reply.ask.path.clone()).or_default().insert(answer.body.clone());
+                }
+                replies.push(reply);
+            }
+            // Stale answers all have one body: a second one was fetched since.
+            if bodies.len() == ROOMS && bodies.values().all(|bodies| bodies.len() > 1) {
+                return (measure(self.requests(), &replies), Some(begin.elapsed()), replies);
+            }
+        }
+        (measure(self.requests(), &replies), None, replies)
+    }
+
+    async fn measured(&self, to: SocketAddr, asks: &[Ask]) -> (Measure, Vec<Reply>) {
+        self.chat.reset();
+        let replies = wave(to, asks).await;
+        (measure(self.requests(), &replies), replies)
+    }
+
+    fn requests(&self) -> u64 {
+        self.chat.counters().values().sum()
+    }
+
+    fn say(&self, step: &str, with: bool) {
+        self.progress.now(&format!("step {step}, {} Breakwater", if with { "with" } else { "without" }));
+    }
+
+    fn note_outcomes(&mut self, step: &'static str, replies: &[Reply]) {
+        let mut outcomes = BTreeMap::new();
+        for answer in replies.iter().filter_map(|reply| reply.answer.as_ref().ok()) {
+            let lines = answer.fields.get_all("cache-status").iter();
+            let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+            let status = if lines.is_empty() { "(no Cache-Status)".to_owned() } else { lines.join(", ") };
+            *outcomes.entry(format!("{} {status}", answer.status)).or_default() += 1;
+        }
+        self.outcomes.push((step, outcomes));
+    }
+}
+
+impl Row {
+    fn expect(&mut self, holds: bool, what: impl Into<String>) {
+        if !holds {
+            self.broken.push(what.into());
+        }
+    }
+}
+
+fn measure(upstream: u64, replies: &[Reply]) -> Measure {
+    let ok = replies.iter().filter_map(Reply::success).count();
+    Measure::of(upstream, ok, replies.iter().map(|reply| reply.took).collect())
+}
+
+/// Whether the history in `answer` is the asker's: by its own word, and by whom it welcomes.
+fn is_own(answer: &Answer, reply: &Reply) -> bool {
+    let Some(asker) = &reply.ask.user else { return false };
+    let Ok(body) = serde_json::from_str::<serde_json::Value>(&answer.body) else { return false };
+    let others = USERS.iter().filter(|user| **user != asker.as_str());
+    body["user"] == **asker && others.into_iter().all(|other| !answer.body.contains(other))
+}
+
+fn history(user: &str) -> Ask {
+    Ask::get("/api/chat/lobby/history").by(user)
+}
+
+fn presences() -> Vec<Ask> {
+    (1..=ROOMS).map(|room| Ask::get(&format!("/rooms/room-{room}/presence")).refresh()).collect()
+}
+
+const BROWSERS: usize = 1_000;
+const HISTORIES: usize = 100;
+const REFRESHES: usize = 20;
+const ROOMS: usize = 10;
+const USERS: [&str; 2] = ["alice", "bob"];
+
+/// One request of the steady load.
+const EVERY: Duration = Duration::from_millis(20);
+/// Shorter than the default `breaker.open_for`, so that the second half lies within it.
+const FAILING: Duration = Duration::from_secs(4);
+/// Time for the circuit to open again once more than it should.
+const RECOVERING: Duration = Duration::from_secs(15);
+/// What the upstream states for a presence.
+const PRESENCE_LIFETIME: Duration = Duration::from_secs(1);
