@@ -153,7 +153,9 @@ where
                 async move { Ok::<_, Infallible>(answer.await) }
             });
             // A client that breaks off is its own affair.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
@@ -178,7 +180,8 @@ async fn api(chat: &Chat, request: Request<Incoming>) -> Answer {
         },
         ["api", "chat", room, "history"] => {
             let token = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-            let Some(user) = token.and_then(|value| value.strip_prefix("Bearer ")).filter(|user| !user.is_empty())
+            let Some(user) =
+                token.and_then(|value| value.strip_prefix("Bearer ")).filter(|user| !user.is_empty())
             else {
                 return unauthorized();
             };
@@ -196,7 +199,8 @@ async fn api(chat: &Chat, request: Request<Incoming>) -> Answer {
 }
 
 fn control(chat: &Chat, request: &Request<Incoming>) -> Answer {
-    let said = |word: serde_json::Value| answer(StatusCode::OK, "application/json", "no-store", word.to_string());
+    let said =
+        |word: serde_json::Value| answer(StatusCode::OK, "application/json", "no-store", word.to_string());
     let done = |word: &str| said(json!({"done": word}));
     match (request.method().as_str(), request.uri().path()) {
         ("POST", "/control/fail") => {

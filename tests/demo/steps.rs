@@ -1,28 +1,33 @@
 //! The steps of the demo: what is done on both sides, what comes of it, and what must come of it with the plugin.
 
+use crate::browser::{Ask, Reply, load, send, wave};
 use crate::chat::Chat;
-use crate::client::{Answer, Ask, Reply, ask, load, wave};
+use crate::house::House;
 use crate::progress::Progress;
+use crate::support::client::Answer;
 use crate::table::{Measure, Row, millis, thousands};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// What stands on the stage: the upstream's counters and switch, and where Envoy listens.
+/// What the steps act upon.
 pub struct Stage<'a> {
-    /// The upstream.
-    pub chat: &'a Chat,
-    /// The Envoy without the plugin.
-    pub without: SocketAddr,
-    /// The two Envoys with it; `None`: only the side without is driven.
-    pub with: Option<[SocketAddr; 2]>,
-    /// Where to say what goes on.
-    pub progress: &'a Progress,
+    chat: &'a Chat,
+    without: SocketAddr,
+    with: Option<[SocketAddr; 2]>,
+    progress: &'a Progress,
     /// Cache-Status of the plugin's answers, per step, with their number.
     pub outcomes: Vec<(&'static str, BTreeMap<String, usize>)>,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    /// Sets the stage in `house`.
+    pub fn new(house: &'a House, progress: &'a Progress) -> Self {
+        let with = house.with.as_ref().map(|(envoys, _)| [envoys[0].address(), envoys[1].address()]);
+        Self { chat: &house.chat, without: house.without.address(), with, progress, outcomes: Vec::new() }
+    }
+
     /// All steps in order.
     pub async fn play(&mut self) -> Vec<Row> {
         let mut rows = vec![
@@ -37,9 +42,19 @@ impl Stage<'_> {
 
     /// A thousand browsers refresh one page at the same moment; the second time through the other Envoy.
     async fn one_page(&mut self, envoy: usize) -> Row {
-        let (name, step, most) = match envoy {
-            0 => ("1 wave", format!("{} refreshes of one page at the same moment", thousands(BROWSERS as u64)), 1),
-            _ => ("2 second Envoy", "the same again, through the second Envoy".to_owned(), 0),
+        let (name, step, few, rule) = match envoy {
+            0 => (
+                "1 wave",
+                format!("{} refreshes of one page at the same moment", thousands(BROWSERS as u64)),
+                1,
+                "exactly one request to the upstream",
+            ),
+            _ => (
+                "2 second Envoy",
+                "the same again, through the second Envoy".to_owned(),
+                0,
+                "no request to the upstream",
+            ),
         };
         let mut row = Row { step, ..Row::default() };
         let asks = vec![Ask::get("/rooms/lobby").refresh(); BROWSERS];
@@ -48,9 +63,10 @@ impl Stage<'_> {
         let Some(with) = self.with else { return row };
         self.say(name, true);
         let (measure, replies) = self.measured(with[envoy], &asks).await;
-        row.expect(measure.upstream <= most, format!("at most {most} request to the upstream"));
+        row.expect(measure.upstream == few, rule);
         row.expect(measure.ok == measure.sent, "every answer a success");
-        let bodies: BTreeSet<&str> = replies.iter().filter_map(Reply::success).map(|a| a.body.as_str()).collect();
+        let bodies: BTreeSet<&[u8]> =
+            replies.iter().filter_map(Reply::success).map(|answer| &answer.body[..]).collect();
         row.expect(bodies.len() == 1, "one and the same body for all");
         self.note_outcomes(name, &replies);
         row.with = Some(measure);
@@ -71,9 +87,9 @@ impl Stage<'_> {
         let crossed = replies.iter().filter_map(|reply| Some((reply, reply.success()?)));
         let crossed = crossed.filter(|(reply, answer)| !is_own(answer, reply)).count();
         for user in USERS {
-            let own = replies.iter().filter(|reply| reply.ask.user.as_deref() == Some(user));
+            let own = replies.iter().filter(|reply| reply.ask.user == Some(user));
             if let Some(answer) = own.filter_map(Reply::success).next() {
-                row.notes.push(format!("{user} reads {}", answer.body));
+                row.notes.push(format!("{user} reads {}", answer.text()));
             }
         }
         row.notes.push(format!("answers that showed another user's history: {crossed}"));
@@ -96,7 +112,8 @@ impl Stage<'_> {
         self.say(name, true);
         let text = "written with Breakwater";
         let (measure, replies) = self.posted(with[0], text).await;
-        let seen = replies.iter().filter_map(Reply::success).filter(|answer| answer.body.contains(text)).count();
+        let seen =
+            replies.iter().filter_map(Reply::success).filter(|answer| answer.text().contains(text)).count();
         row.notes.push(format!("refreshes that showed the new message: {seen} of {}", replies.len()));
         row.expect(seen == replies.len(), "the new message in every refresh");
         row.expect(measure.ok == measure.sent, "every answer a success");
@@ -104,8 +121,8 @@ impl Stage<'_> {
         row.with = Some(measure);
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(5) {
-            let reply = ask(with[1], history(USERS[0]).refresh()).await;
-            if reply.success().is_some_and(|answer| answer.body.contains(text)) {
+            let reply = send(with[1], history(USERS[0]).refresh()).await;
+            if reply.success().is_some_and(|answer| answer.text().contains(text)) {
                 let after = millis(begin.elapsed());
                 row.notes.push(format!("the second Envoy showed it {after} after the refreshes above"));
                 return row;
@@ -117,7 +134,7 @@ impl Stage<'_> {
 
     async fn posted(&self, to: SocketAddr, text: &str) -> (Measure, Vec<Reply>) {
         self.chat.reset();
-        let post = ask(to, Ask::post(&history(USERS[0]).path, text).by(USERS[0])).await;
+        let post = send(to, Ask::post(&history(USERS[0]).path, text).by(USERS[0])).await;
         let replies = wave(to, &vec![history(USERS[0]).refresh(); REFRESHES]).await;
         let mut measure = measure(self.requests(), &replies);
         measure.sent += 1;
@@ -132,7 +149,8 @@ impl Stage<'_> {
             step: format!("the upstream fails; {} s of load, {rate} requests/s", FAILING.as_secs()),
             ..Row::default()
         };
-        let mut recovering = Row { step: "the upstream heals, under the same load".to_owned(), ..Row::default() };
+        let mut recovering =
+            Row { step: "the upstream heals, under the same load".to_owned(), ..Row::default() };
 
         self.say("5 failing upstream", false);
         self.warm_up(self.without).await;
@@ -159,7 +177,9 @@ impl Stage<'_> {
         self.say("6 recovery", true);
         let (measure, fresh, replies) = self.healed(with).await;
         recovering.notes.push(match fresh {
-            Some(after) => format!("all {ROOMS} pages fresh again {:.1} s after it healed", after.as_secs_f64()),
+            Some(after) => {
+                format!("all {ROOMS} pages fresh again {:.1} s after it healed", after.as_secs_f64())
+            }
             None => format!("not all {ROOMS} pages fresh again within {} s", RECOVERING.as_secs()),
         });
         recovering.expect(fresh.is_some(), "fresh answers again");
@@ -202,7 +222,7 @@ impl Stage<'_> {
         while begin.elapsed() < RECOVERING {
             for reply in load(to, &asks, EVERY, Instant::now() + Duration::from_millis(200)).await {
                 if let Some(answer) = reply.success() {
-                    bodies.entry(reply.ask.path.clone()).or_default().insert(answer.body.clone());
+                    bodies.entry(reply.ask.path.clone()).or_default().insert(answer.text());
                 }
                 replies.push(reply);
             }
@@ -230,11 +250,10 @@ impl Stage<'_> {
 
     fn note_outcomes(&mut self, step: &'static str, replies: &[Reply]) {
         let mut outcomes = BTreeMap::new();
-        for answer in replies.iter().filter_map(|reply| reply.answer.as_ref().ok()) {
-            let lines = answer.fields.get_all("cache-status").iter();
-            let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
-            let status = if lines.is_empty() { "(no Cache-Status)".to_owned() } else { lines.join(", ") };
-            *outcomes.entry(format!("{} {status}", answer.status)).or_default() += 1;
+        for answer in replies.iter().filter_map(|reply| reply.answer.as_ref()) {
+            let field = Some(answer.header("cache-status")).filter(|field| !field.is_empty());
+            let field = field.unwrap_or_else(|| "(no Cache-Status)".to_owned());
+            *outcomes.entry(format!("{} {field}", answer.status)).or_default() += 1;
         }
         self.outcomes.push((step, outcomes));
     }
@@ -250,18 +269,19 @@ impl Row {
 
 fn measure(upstream: u64, replies: &[Reply]) -> Measure {
     let ok = replies.iter().filter_map(Reply::success).count();
-    Measure::of(upstream, ok, replies.iter().map(|reply| reply.took).collect())
+    let latencies = replies.iter().filter_map(|reply| Some(reply.answer.as_ref()?.latency)).collect();
+    Measure::of(upstream, ok, replies.len(), latencies)
 }
 
 /// Whether the history in `answer` is the asker's: by its own word, and by whom it welcomes.
 fn is_own(answer: &Answer, reply: &Reply) -> bool {
-    let Some(asker) = &reply.ask.user else { return false };
-    let Ok(body) = serde_json::from_str::<serde_json::Value>(&answer.body) else { return false };
-    let others = USERS.iter().filter(|user| **user != asker.as_str());
-    body["user"] == **asker && others.into_iter().all(|other| !answer.body.contains(other))
+    let Some(asker) = reply.ask.user else { return false };
+    let Ok(body) = serde_json::from_slice::<serde_json::Value>(&answer.body) else { return false };
+    let others = USERS.into_iter().filter(|user| *user != asker);
+    body["user"] == asker && others.into_iter().all(|other| !answer.text().contains(other))
 }
 
-fn history(user: &str) -> Ask {
+fn history(user: &'static str) -> Ask {
     Ask::get("/api/chat/lobby/history").by(user)
 }
 

@@ -19,16 +19,10 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// Sums up `latencies`; `ok` of them belong to successes.
-    pub fn of(upstream: u64, ok: usize, mut latencies: Vec<Duration>) -> Self {
+    /// `sent` requests, of which `ok` succeeded; `latencies` are those of all answers.
+    pub fn of(upstream: u64, ok: usize, sent: usize, mut latencies: Vec<Duration>) -> Self {
         latencies.sort_unstable();
-        Self {
-            upstream,
-            ok,
-            sent: latencies.len(),
-            p50: percentile(&latencies, 50),
-            p99: percentile(&latencies, 99),
-        }
+        Self { upstream, ok, sent, p50: percentile(&latencies, 50), p99: percentile(&latencies, 99) }
     }
 
     fn cells(&self) -> [String; 4] {
@@ -62,12 +56,15 @@ pub fn draw(rows: &[Row]) -> String {
     let side = WIDTHS.iter().sum::<usize>() + GAP.len() * (WIDTHS.len() - 1);
     let rule = format!("+-{:-<STEP$}-+-{:-<side$}-+-{:-<side$}-+\n", "", "", "");
     out += &rule;
-    let _ = writeln!(out, "| {:STEP$} | {:^side$} | {:^side$} |", "", "without Breakwater", "with Breakwater");
+    let _ =
+        writeln!(out, "| {:STEP$} | {:^side$} | {:^side$} |", "", "without Breakwater", "with Breakwater");
     let head = cells(["upstream", "answers ok", "p50", "p99"].map(str::to_owned));
     let _ = writeln!(out, "| {:STEP$} | {head} | {head} |", "step");
     out += &rule;
     for row in rows {
-        let side = |measure: &Option<Measure>| cells(measure.as_ref().map_or(DASHES.map(str::to_owned), Measure::cells));
+        let side = |measure: &Option<Measure>| {
+            cells(measure.as_ref().map_or(DASHES.map(str::to_owned), Measure::cells))
+        };
         let (without, with) = (side(&row.without), side(&row.with));
         let mut step = wrapped(&row.step, STEP).into_iter();
         let _ = writeln!(out, "| {:STEP$} | {without} | {with} |", step.next().unwrap_or_default());
@@ -76,7 +73,8 @@ pub fn draw(rows: &[Row]) -> String {
             let _ = writeln!(out, "| {line:STEP$} | {blank} | {blank} |");
         }
         let whole = STEP + 2 * (blank.len() + 3);
-        for note in row.notes.iter().cloned().chain(row.broken.iter().map(|why| format!("NOT AS EXPECTED: {why}"))) {
+        let notes = row.notes.iter().map(|note| format!("with Breakwater: {note}"));
+        for note in notes.chain(row.broken.iter().map(|rule| format!("NOT AS EXPECTED: {rule}"))) {
             for (i, line) in wrapped(&note, whole - 2).iter().enumerate() {
                 let mark = if i == 0 { "-" } else { " " };
                 let _ = writeln!(out, "| {mark} {line:w$} |", w = whole - 2);
@@ -94,7 +92,8 @@ fn percentile(latencies: &[Duration], share: usize) -> Duration {
 }
 
 fn cells(texts: [String; 4]) -> String {
-    let padded: Vec<String> = texts.iter().zip(WIDTHS).map(|(text, width)| format!("{text:>width$}")).collect();
+    let padded: Vec<String> =
+        texts.iter().zip(WIDTHS).map(|(text, width)| format!("{text:>width$}")).collect();
     padded.join(GAP)
 }
 
@@ -124,7 +123,7 @@ pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

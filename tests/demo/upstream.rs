@@ -1,5 +1,10 @@
 //! The demo's upstream as a program of its own: `demo-upstream --listen 127.0.0.1:8000 --control 127.0.0.1:8001`.
-#![allow(clippy::disallowed_methods, clippy::arithmetic_side_effects, clippy::print_stdout, clippy::print_stderr)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 #![allow(clippy::indexing_slicing)]
 
 mod chat;
@@ -9,7 +14,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str = "usage: demo-upstream [--listen 127.0.0.1:8000] [--control 127.0.0.1:8001] [--latency 200ms]";
+const USAGE: &str =
+    "usage: demo-upstream [--listen 127.0.0.1:8000] [--control 127.0.0.1:8001] [--latency 200ms]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -33,7 +39,10 @@ async fn run(options: Options) -> Result<(), String> {
     let api = chat::listen(options.listen)?;
     let control = chat::listen(options.control)?;
     let chat = chat::Chat::new(options.latency);
-    println!("chat history on http://{}, switch and counters on http://{}/control/", options.listen, options.control);
+    println!(
+        "chat history on http://{}, switch and counters on http://{}/control/",
+        options.listen, options.control
+    );
     tokio::select! {
         () = chat::serve(api, chat.clone()) => Ok(()),
         () = chat::serve_control(control, chat) => Ok(()),
@@ -55,16 +64,23 @@ impl Options {
             latency: Duration::from_millis(200),
         };
         while let Some(name) = args.next() {
-            let value = args.next().ok_or(format!("{name}: a value is missing"))?;
+            let mut value = || args.next().ok_or(format!("{name}: a value is missing"));
             match name.as_str() {
-                "--listen" => options.listen = value.parse().map_err(|_| format!("{name} {value}: want HOST:PORT"))?,
-                "--control" => options.control = value.parse().map_err(|_| format!("{name} {value}: want HOST:PORT"))?,
-                "--latency" => options.latency = duration(&value).ok_or(format!("{name} {value}: want 200ms or 2s"))?,
+                "--listen" => options.listen = address(&name, &value()?)?,
+                "--control" => options.control = address(&name, &value()?)?,
+                "--latency" => {
+                    let value = value()?;
+                    options.latency = duration(&value).ok_or(format!("{name} {value}: want 200ms or 2s"))?;
+                }
                 _ => return Err(format!("{name}: unknown")),
             }
         }
         Ok(options)
     }
+}
+
+fn address(name: &str, value: &str) -> Result<SocketAddr, String> {
+    value.parse().map_err(|_| format!("{name} {value}: want HOST:PORT, the host as an IP address"))
 }
 
 /// `200ms` or `2s`; at most an hour.

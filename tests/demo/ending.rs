@@ -1,0 +1,68 @@
+//! The last page: what came of it, and where to look.
+
+use crate::table::{self, Row};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// One address worth knowing.
+pub struct Place {
+    /// What is there.
+    pub name: &'static str,
+    /// Where clients, or whoever it is for, come in.
+    pub at: SocketAddr,
+    /// Where operators look, if there is such a door.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Prints the table; with the plugin also whether all is as it should be.
+pub fn print_results(rows: &[Row], with_plugin: bool) {
+    print!("{}", table::draw(rows));
+    if !with_plugin {
+        return;
+    }
+    let broken: usize = rows.iter().map(|row| row.broken.len()).sum();
+    match broken {
+        0 => println!("All expectations hold."),
+        1 => println!("1 expectation does not hold: see NOT AS EXPECTED above."),
+        _ => println!("{broken} expectations do not hold: see NOT AS EXPECTED above."),
+    }
+}
+
+/// Prints how the answers described themselves: the most frequent forms of each step.
+pub fn print_outcomes(outcomes: &[(&'static str, BTreeMap<String, usize>)]) {
+    if outcomes.is_empty() {
+        return;
+    }
+    println!("\nWhat the answers with Breakwater said of themselves (number, status, Cache-Status):");
+    for (step, forms) in outcomes {
+        println!("  step {step}");
+        let mut forms: Vec<_> = forms.iter().collect();
+        forms.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        for (form, count) in forms.iter().take(FORMS) {
+            println!("    {:>6}  {form}", table::thousands(**count as u64));
+        }
+        if let Some(rest) = forms.get(FORMS..).filter(|rest| !rest.is_empty()) {
+            let count: usize = rest.iter().map(|(_, count)| **count).sum();
+            println!("    {:>6}  in {} other forms", table::thousands(count as u64), rest.len());
+        }
+    }
+}
+
+/// Prints the addresses; `kept` if they go on answering.
+pub fn print_places(places: &[Place], kept: bool) {
+    println!(
+        "\n{}:",
+        if kept { "Where to look" } else { "Where it was (--keep leaves it running to look around)" }
+    );
+    for Place { name, at, admin } in places {
+        println!("  {name:<27} http://{at}");
+        if let Some(admin) = admin {
+            println!(
+                "  {:<27} http://{admin}/stats?filter=breakwater  http://{admin}/stats/prometheus",
+                "  its operators' side"
+            );
+        }
+    }
+}
+
+const FORMS: usize = 5;
