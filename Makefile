@@ -1,0 +1,124 @@
+# The one entry point: every check that CI makes is a target here. `make` or `make help` lists them.
+
+ENVOY_VERSION := 1.40.0
+ENVOY ?= .tools/envoy-$(ENVOY_VERSION)/envoy
+export ENVOY
+
+PLUGIN := dist/breakwater.wasm
+PLUGIN_LIMIT := 1000000
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Unlike `target/`, which cargo shares between profiles, each of these may run beside the others.
+CARGO := cargo
+say = @printf '\n== %s\n' "$(1)"
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+## ---- Using it
+
+.PHONY: wasm
+wasm: ## Build the plugin: dist/breakwater.wasm
+	@scripts/wasm-cargo.sh wasm32-wasip1 build --quiet --release --lib
+	@mkdir -p dist
+	@cmp -s target/wasm/wasm32-wasip1/release/breakwater.wasm $(PLUGIN) \
+	  || cp target/wasm/wasm32-wasip1/release/breakwater.wasm $(PLUGIN)
+	@size=$$(wc -c < $(PLUGIN)); printf '%s: %d bytes\n' $(PLUGIN) $$size; \
+	  [ $$size -lt $(PLUGIN_LIMIT) ] || { echo 'breakwater: the plugin must stay under $(PLUGIN_LIMIT) bytes' >&2; exit 1; }
+
+.PHONY: demo
+demo: wasm envoy redis ## Watch the wall hold: waves, a second Envoy, a failing upstream (about two minutes)
+	@$(CARGO) run --quiet --release --example demo
+
+.PHONY: run
+run: ## Put the wall before your own service: make run UPSTREAM=host:port [LISTEN=10000] [REDIS=host:port]
+	@[ -n "$(UPSTREAM)" ] || { echo 'breakwater: say where your service is: make run UPSTREAM=host:port' >&2; exit 1; }
+	@$(MAKE) wasm envoy $(if $(REDIS),,redis)
+	@UPSTREAM="$(UPSTREAM)" REDIS="$(REDIS)" LISTEN="$(LISTEN)" ADMIN="$(ADMIN)" scripts/run.sh
+
+.PHONY: bench
+bench: wasm envoy wrk ## Measure an L1 hit against Envoy's direct_response and its own cache filter
+	@$(CARGO) run --quiet --release --example bench
+
+## ---- Checking it
+
+.PHONY: test
+test: ## Everything CI checks: lint, unit, simulation, validate, integration, test-wasm
+	@$(MAKE) lint
+	@$(MAKE) unit
+	@$(MAKE) simulation
+	@$(MAKE) validate
+	@$(MAKE) integration
+	@$(MAKE) test-wasm
+
+.PHONY: lint
+lint: ## Formatting and clippy, for the host and for the plugin's own target
+	$(call say,lint)
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --quiet --all-targets -- -D warnings
+	@scripts/wasm-cargo.sh wasm32-wasip1 clippy --quiet --lib -- -D warnings
+	@bash -n scripts/*.sh .ci/run
+
+.PHONY: unit
+unit: ## Unit and property tests, and the rules of the house (layering, sizes, paths in the documents)
+	$(call say,unit)
+	@$(CARGO) test --quiet --lib --test repo
+
+.PHONY: simulation
+simulation: ## The whole plugin in a seeded simulation: many workers, lost and late callbacks
+	$(call say,simulation)
+	@$(CARGO) test --quiet --test simulation
+
+.PHONY: validate
+validate: wasm envoy ## Have Envoy check envoy/*.yaml, and docker-compose its file
+	$(call say,validate)
+	@scripts/validate.sh
+
+.PHONY: integration
+integration: wasm envoy redis ## The plugin in real Envoy, with real Redis and a scripted upstream
+	$(call say,integration)
+	@$(CARGO) test --quiet --test integration
+
+.PHONY: soak-memory
+soak-memory: wasm envoy redis ## 500,000 unique URLs through one Envoy: memory stays where it was
+	$(call say,soak-memory)
+	@$(CARGO) test --quiet --release --test soak_memory
+
+.PHONY: test-wasm
+test-wasm: ## The pure layers inside WebAssembly, under Node.js
+	$(call say,test-wasm)
+	@scripts/wasm-test-runner.sh
+	@runner=$$(echo .tools/wasm-bindgen-*/bin/wasm-bindgen-test-runner); \
+	  CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$$PWD/$$runner" \
+	  scripts/wasm-cargo.sh wasm32-unknown-unknown test --quiet --test wasm
+
+.PHONY: fmt
+fmt: ## Format the sources
+	@$(CARGO) fmt --all
+
+## ---- Setting it up (each of these does nothing when its part is there)
+
+.PHONY: setup
+setup: wasm envoy redis ## Fetch and build all that `demo` and `test` need
+
+.PHONY: envoy
+envoy: ## Envoy into .tools/ (or use your own: make ENVOY=/path/to/envoy …)
+	@[ -x "$(ENVOY)" ] || command -v "$(ENVOY)" >/dev/null || scripts/envoy.sh $(ENVOY_VERSION)
+
+.PHONY: redis
+redis: ## Redis, of the system or installed
+	@scripts/redis.sh
+
+.PHONY: wrk
+wrk: ## wrk, of the system or installed; for bench only
+	@scripts/wrk.sh
+
+.PHONY: clean
+clean: ## Remove what was built; .tools/ stays
+	@rm -rf target dist

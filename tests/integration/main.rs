@@ -1,0 +1,10 @@
+//! The plugin in a real Envoy, with a real Redis and a scripted upstream.
+//!
+//! Each test starts its own parts on ports of its own; see `tests/support`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::arithmetic_side_effects, clippy::print_stderr, clippy::disallowed_methods)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod parts;

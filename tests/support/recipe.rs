@@ -1,0 +1,180 @@
+//! From the shipped configuration to one for a test: other ports, and what the test wants to be different.
+//!
+//! The YAML is read as data, changed at the named places and handed to Envoy as JSON, so that what is tested is the
+//! file that operators get.
+
+use super::envoy::Envoy;
+use super::{ports, root};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+/// A configuration being made.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    config: Value,
+    workers: usize,
+    arguments: Vec<String>,
+}
+
+impl Recipe {
+    /// `envoy/envoy.yaml`: everything on. Upstream, Redis and trace collector refuse connections until they are named.
+    pub fn shipped() -> Self {
+        let nobody = ports::unused();
+        Self::from_file("envoy/envoy.yaml").redis(nobody).traces(nobody)
+    }
+
+    /// `envoy/minimal.yaml`: the plugin with its defaults, no Redis.
+    pub fn minimal() -> Self {
+        Self::from_file("envoy/minimal.yaml")
+    }
+
+    /// Any configuration of this project whose listener is called `edge` and whose upstream `origin`.
+    pub fn from_file(path: &str) -> Self {
+        let text = std::fs::read_to_string(root().join(path)).expect("a configuration of this project");
+        Self::from_yaml(&text)
+    }
+
+    /// As [`Recipe::from_file`], from text.
+    pub fn from_yaml(text: &str) -> Self {
+        let config = serde_yaml_ng::from_str(text).expect("YAML");
+        Self { config, workers: 2, arguments: Vec::new() }.listen().origin(ports::unused())
+    }
+
+    /// The upstream.
+    #[must_use]
+    pub fn origin(self, address: SocketAddr) -> Self {
+        self.cluster("origin", address)
+    }
+
+    /// The Redis behind the bridge.
+    #[must_use]
+    pub fn redis(self, address: SocketAddr) -> Self {
+        self.cluster("redis", address)
+    }
+
+    /// The trace collector.
+    #[must_use]
+    pub fn traces(self, address: SocketAddr) -> Self {
+        self.cluster("traces", address)
+    }
+
+    /// How many worker threads; two unless said.
+    #[must_use]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = count;
+        self
+    }
+
+    /// One more argument on Envoy's command line.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Changes the plugin's configuration: objects are merged, `null` removes, all else replaces (RFC 7396).
+    #[must_use]
+    pub fn plugin(mut self, patch: &Value) -> Self {
+        merge(self.plugin_value(), patch);
+        self
+    }
+
+    /// Replaces the plugin's configuration.
+    #[must_use]
+    pub fn plugin_exactly(mut self, value: Value) -> Self {
+        *self.plugin_value() = value;
+        self
+    }
+
+    /// Takes the plugin out and leaves all else: what the same Envoy does without it.
+    #[must_use]
+    pub fn without_plugin(self) -> Self {
+        self.edit(|config| {
+            for listener in items(&mut config["static_resources"]["listeners"]) {
+                for chain in items(&mut listener["filter_chains"]) {
+                    drop_wasm(&mut chain["filters"]);
+                    for filter in items(&mut chain["filters"]) {
+                        filter.pointer_mut("/typed_config/http_filters").map(drop_wasm);
+                    }
+                }
+            }
+        })
+    }
+
+    /// Changes anything at all.
+    #[must_use]
+    pub fn edit(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Starts an Envoy and waits until it is ready.
+    pub async fn start(self) -> Envoy {
+        Envoy::start(&self.config, self.workers, &self.arguments).await
+    }
+
+    /// Starts an Envoy that must refuse this configuration; its log.
+    pub async fn refused(self) -> String {
+        Envoy::refused(&self.config, self.workers, &self.arguments).await
+    }
+
+    /// The kernel chooses the ports; Envoy tells which.
+    fn listen(self) -> Self {
+        let anywhere = json!({"socket_address": {"address": "127.0.0.1", "port_value": 0}});
+        self.edit(|config| {
+            config["admin"]["address"] = anywhere.clone();
+            named(&mut config["static_resources"]["listeners"], "edge")["address"] = anywhere;
+        })
+    }
+
+    fn cluster(self, name: &str, address: SocketAddr) -> Self {
+        self.edit(|config| {
+            let cluster = named(&mut config["static_resources"]["clusters"], name);
+            cluster["load_assignment"]["endpoints"] = json!([{"lb_endpoints": [{"endpoint": {"address": {
+                "socket_address": {"address": address.ip().to_string(), "port_value": address.port()},
+            }}}]}]);
+        })
+    }
+
+    fn plugin_value(&mut self) -> &mut Value {
+        let edge = named(&mut self.config["static_resources"]["listeners"], "edge");
+        let filters = &mut edge["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"];
+        let config = &mut named(filters, "breakwater")["typed_config"]["config"];
+        &mut config["configuration"]["value"]
+    }
+}
+
+fn is_wasm(filter: &Value) -> bool {
+    filter["typed_config"]["@type"].as_str().is_some_and(|name| name.ends_with("wasm.v3.Wasm"))
+}
+
+fn drop_wasm(filters: &mut Value) {
+    if let Some(filters) = filters.as_array_mut() {
+        filters.retain(|filter| !is_wasm(filter));
+    }
+}
+
+fn items(list: &mut Value) -> impl Iterator<Item = &mut Value> {
+    list.as_array_mut().into_iter().flatten()
+}
+
+fn named<'a>(list: &'a mut Value, name: &str) -> &'a mut Value {
+    items(list).find(|item| item["name"] == name).unwrap_or_else(|| panic!("nothing is called {name}"))
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().map(|fields| fields.remove(key));
+        } else {
+            merge(&mut target[key], value);
+        }
+    }
+}
