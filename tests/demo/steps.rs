@@ -5,6 +5,7 @@ use crate::chat::Chat;
 use crate::house::House;
 use crate::progress::Progress;
 use crate::support::client::Answer;
+use crate::support::envoy::Envoy;
 use crate::table::{Measure, Row, millis, thousands};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 pub struct Stage<'a> {
     chat: &'a Chat,
     without: SocketAddr,
-    with: Option<[SocketAddr; 2]>,
+    with: Option<[&'a Envoy; 2]>,
     progress: &'a Progress,
     /// Cache-Status of the plugin's answers, per step, with their number.
     pub outcomes: Vec<(&'static str, BTreeMap<String, usize>)>,
@@ -24,7 +25,7 @@ pub struct Stage<'a> {
 impl<'a> Stage<'a> {
     /// Sets the stage in `house`.
     pub fn new(house: &'a House, progress: &'a Progress) -> Self {
-        let with = house.with.as_ref().map(|(envoys, _)| [envoys[0].address(), envoys[1].address()]);
+        let with = house.with.as_ref().map(|([first, second], _)| [first, second]);
         Self { chat: &house.chat, without: house.without.address(), with, progress, outcomes: Vec::new() }
     }
 
@@ -62,7 +63,7 @@ impl<'a> Stage<'a> {
         row.without = Some(self.measured(self.without, &asks).await.0);
         let Some(with) = self.with else { return row };
         self.say(name, true);
-        let (measure, replies) = self.measured(with[envoy], &asks).await;
+        let (measure, replies) = self.measured(with[envoy].address(), &asks).await;
         row.expect(measure.upstream == few, rule);
         row.expect(measure.ok == measure.sent, "every answer a success");
         let bodies: BTreeSet<&[u8]> =
@@ -83,7 +84,7 @@ impl<'a> Stage<'a> {
         row.without = Some(self.measured(self.without, &asks).await.0);
         let Some(with) = self.with else { return row };
         self.say(name, true);
-        let (measure, replies) = self.measured(with[0], &asks).await;
+        let (measure, replies) = self.measured(with[0].address(), &asks).await;
         let crossed = replies.iter().filter_map(|reply| Some((reply, reply.success()?)));
         let crossed = crossed.filter(|(reply, answer)| !is_own(answer, reply)).count();
         for user in USERS {
@@ -111,7 +112,7 @@ impl<'a> Stage<'a> {
         let Some(with) = self.with else { return row };
         self.say(name, true);
         let text = "written with Breakwater";
-        let (measure, replies) = self.posted(with[0], text).await;
+        let (measure, replies) = self.posted(with[0].address(), text).await;
         let seen =
             replies.iter().filter_map(Reply::success).filter(|answer| answer.text().contains(text)).count();
         row.notes.push(format!("refreshes that showed the new message: {seen} of {}", replies.len()));
@@ -121,7 +122,7 @@ impl<'a> Stage<'a> {
         row.with = Some(measure);
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_secs(5) {
-            let reply = send(with[1], history(USERS[0]).refresh()).await;
+            let reply = send(with[1].address(), history(USERS[0]).refresh()).await;
             if reply.success().is_some_and(|answer| answer.text().contains(text)) {
                 let after = millis(begin.elapsed());
                 row.notes.push(format!("the second Envoy showed it {after} after the refreshes above"));
@@ -144,47 +145,50 @@ impl<'a> Stage<'a> {
 
     /// The upstream fails under a steady load, then heals under it.
     async fn failing_and_recovering(&mut self) -> [Row; 2] {
-        let rate = 1_000 / EVERY.as_millis();
-        let mut failing = Row {
-            step: format!("the upstream fails; {} s of load, {rate} requests/s", FAILING.as_secs()),
-            ..Row::default()
-        };
+        let (fails, heals) = ("5 failing upstream", "6 recovery");
+        let (seconds, rate) = (FAILING.as_secs(), 1_000 / EVERY.as_millis());
+        let step = format!("the upstream fails; {seconds} s of load, {rate} requests/s");
+        let mut failing = Row { step, ..Row::default() };
         let mut recovering =
             Row { step: "the upstream heals, under the same load".to_owned(), ..Row::default() };
 
-        self.say("5 failing upstream", false);
+        self.say(fails, false);
         self.warm_up(self.without).await;
-        let (measure, _, _) = self.failed(self.without).await;
-        failing.without = Some(measure);
-        self.say("6 recovery", false);
-        let (measure, _, _) = self.healed(self.without).await;
-        recovering.without = Some(measure);
+        failing.without = Some(self.failed(self.without).await.0);
+        self.say(heals, false);
+        recovering.without = Some(self.healed(self.without, None).await.0);
         let Some([with, _]) = self.with else { return [failing, recovering] };
 
-        self.say("5 failing upstream", true);
-        let warm = self.warm_up(with).await;
+        self.say(fails, true);
+        let warm = self.warm_up(with.address()).await;
         failing.expect(warm == ROOMS, "every page answered before the failure");
-        let (measure, late, replies) = self.failed(with).await;
+        let (measure, late, replies) = self.failed(with.address()).await;
+        let early = measure.upstream.saturating_sub(late);
         failing.notes.push(format!(
-            "requests that reached the failing upstream: {} in the first half, {late} in the second",
-            measure.upstream.saturating_sub(late)
+            "{early} requests reached the failing upstream in the first half of the time, {late} in the second"
         ));
+        let opened = with.stat(OPENED).await;
+        failing.notes.push(format!("times that the circuit opened: {opened}"));
+        failing.expect(opened > 0, "the circuit opens");
         failing.expect(measure.ok == measure.sent, "every answer a success");
         failing.expect(late == 0, "the upstream left in peace in the second half");
-        self.note_outcomes("5 failing upstream", &replies);
+        self.note_outcomes(fails, &replies);
         failing.with = Some(measure);
 
-        self.say("6 recovery", true);
-        let (measure, fresh, replies) = self.healed(with).await;
+        self.say(heals, true);
+        let (measure, fresh, replies) = self.healed(with.address(), Some(with)).await;
+        let closed = with.stat(CLOSED).await;
+        let limit = RECOVERING.as_secs();
         recovering.notes.push(match fresh {
             Some(after) => {
                 format!("all {ROOMS} pages fresh again {:.1} s after it healed", after.as_secs_f64())
             }
-            None => format!("not all {ROOMS} pages fresh again within {} s", RECOVERING.as_secs()),
+            None => format!("not all {ROOMS} pages fresh again within {limit} s"),
         });
         recovering.expect(fresh.is_some(), "fresh answers again");
+        recovering.expect(closed > 0, format!("the circuit closed within {limit} s"));
         recovering.expect(measure.ok == measure.sent, "every answer a success");
-        self.note_outcomes("6 recovery", &replies);
+        self.note_outcomes(heals, &replies);
         recovering.with = Some(measure);
         [failing, recovering]
     }
@@ -211,27 +215,36 @@ impl<'a> Stage<'a> {
         (measure(all, &replies), all.saturating_sub(early), replies)
     }
 
-    /// Load on a healed upstream until every page was fetched anew and answered; gives also how long that took.
-    async fn healed(&self, to: SocketAddr) -> (Measure, Option<Duration>, Vec<Reply>) {
+    /// Load on a healed upstream until every page was fetched anew and, where there is one, `envoy`'s circuit has
+    /// closed; gives also how long the pages took.
+    async fn healed(&self, to: SocketAddr, envoy: Option<&Envoy>) -> (Measure, Option<Duration>, Vec<Reply>) {
         self.chat.fail(false);
         self.chat.reset();
         let asks = presences();
         let begin = Instant::now();
         let mut replies = Vec::new();
+        let mut fresh = None;
         let mut bodies: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         while begin.elapsed() < RECOVERING {
-            for reply in load(to, &asks, EVERY, Instant::now() + Duration::from_millis(200)).await {
+            for reply in load(to, &asks, EVERY, Instant::now() + EVERY * ROOMS as u32).await {
                 if let Some(answer) = reply.success() {
                     bodies.entry(reply.ask.path.clone()).or_default().insert(answer.text());
                 }
                 replies.push(reply);
             }
             // Stale answers all have one body: a second one was fetched since.
-            if bodies.len() == ROOMS && bodies.values().all(|bodies| bodies.len() > 1) {
-                return (measure(self.requests(), &replies), Some(begin.elapsed()), replies);
+            if fresh.is_none() && bodies.len() == ROOMS && bodies.values().all(|bodies| bodies.len() > 1) {
+                fresh = Some(begin.elapsed());
+            }
+            let closed = match envoy {
+                Some(envoy) => envoy.stat(CLOSED).await > 0,
+                None => true,
+            };
+            if fresh.is_some() && closed {
+                break;
             }
         }
-        (measure(self.requests(), &replies), None, replies)
+        (measure(self.requests(), &replies), fresh, replies)
     }
 
     async fn measured(&self, to: SocketAddr, asks: &[Ask]) -> (Measure, Vec<Reply>) {
@@ -303,3 +316,6 @@ const FAILING: Duration = Duration::from_secs(4);
 const RECOVERING: Duration = Duration::from_secs(15);
 /// What the upstream states for a presence.
 const PRESENCE_LIFETIME: Duration = Duration::from_secs(1);
+
+const OPENED: &str = "wasmcustom.breakwater.breaker.opened";
+const CLOSED: &str = "wasmcustom.breakwater.breaker.closed";
