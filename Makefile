@@ -34,7 +34,7 @@ wasm: ## Build the plugin: dist/breakwater.wasm
 
 .PHONY: demo
 demo: wasm envoy redis ## Watch the wall hold: waves, a second Envoy, a failing upstream (about two minutes)
-	@$(CARGO) run --quiet --release --example demo
+	@$(CARGO) run --quiet --release --example demo -- $(ARGS)
 
 .PHONY: run
 run: ## Put the wall before your own service: make run UPSTREAM=host:port [LISTEN=10000] [REDIS=host:port]
@@ -96,7 +96,7 @@ test-wasm: ## The pure layers inside WebAssembly, under Node.js
 	@scripts/wasm-test-runner.sh
 	@runner=$$(echo .tools/wasm-bindgen-*/bin/wasm-bindgen-test-runner); \
 	  CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$$PWD/$$runner" \
-	  scripts/wasm-cargo.sh wasm32-unknown-unknown test --quiet --test wasm
+	  scripts/wasm-cargo.sh wasm32-unknown-unknown test --test wasm
 
 .PHONY: fmt
 fmt: ## Format the sources

@@ -23,7 +23,7 @@ apt_install() {
   printf 'installing %s\n' "$*" >&2
   (
     flock 9
-    export DEBIAN_FRONTEND=noninteractive
-    "${as_root[@]}" apt-get -q update && "${as_root[@]}" apt-get -q install -y --no-install-recommends "$@"
+    "${as_root[@]}" apt-get -q update \
+      && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"
   ) 9>.tools/apt.lock >>.tools/apt.log 2>&1 </dev/stdin
 }

@@ -7,8 +7,8 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-target=$1
-shift
+target=$1 command=$2
+shift 2
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target/wasm}
 
 has_target() { [ -n "$(find "$(rustc --print target-libdir --target "$target" 2>/dev/null)" -name 'libstd-*' 2>/dev/null)" ]; }
@@ -20,22 +20,22 @@ add_target() {
 }
 
 debian_packages=(rustc-web cargo-web rust-web-src wasi-libc lld-19)
-if [ "$1" = clippy ]; then debian_packages+=(rust-web-clippy); fi
+if [ "$command" = clippy ]; then debian_packages+=(rust-web-clippy); fi
 
 has_debian() {
   [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -d /usr/lib/wasm32-wasi ] \
     && [ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std" ] \
-    && { [ "$1" != clippy ] || [ -x /usr/bin/clippy-driver ]; }
+    && { [ "$command" != clippy ] || [ -x /usr/bin/clippy-driver ]; }
 }
 
 if [ "${BREAKWATER_WASM_RUST:-}" != debian ] && have cargo && have rustc && { has_target || { add_target && has_target; }; }; then
-  exec cargo "$@" --target "$target"
+  exec cargo "$command" --target "$target" "$@"
 fi
 
-has_debian "$1" || apt_install "${debian_packages[@]}" || true
-has_debian "$1" || missing "no Rust for $target: install rustup (https://rustup.rs) and run 'rustup target add $target'"
+has_debian || apt_install "${debian_packages[@]}" || true
+has_debian || missing "no Rust for $target: install rustup (https://rustup.rs) and run 'rustup target add $target'"
 
-linker=$(command -v rust-lld || find ~/.rustup/toolchains -name rust-lld 2>/dev/null | head -1)
+linker=$(command -v rust-lld || find ~/.rustup/toolchains -name rust-lld 2>/dev/null | head -1 || true)
 linker=${linker:-$(command -v wasm-ld-19 || command -v wasm-ld || true)}
 [ -n "$linker" ] || missing "no linker for WebAssembly: install lld-19"
 
@@ -46,4 +46,4 @@ if [ "$target" = wasm32-wasip1 ]; then
 fi
 # The standard library's sources are built with the stable compiler: hence the bootstrap flag.
 export PATH=/usr/bin:$PATH RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
-exec /usr/bin/cargo "$@" --target "$target" -Zbuild-std=std,panic_abort
+exec /usr/bin/cargo "$command" --target "$target" -Zbuild-std=std,panic_abort "$@"
