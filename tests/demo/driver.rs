@@ -33,6 +33,11 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // A part that does not start says why; where in the source is of no use to whoever watches.
+    std::panic::set_hook(Box::new(|panic| {
+        let why = panic.payload_as_str().unwrap_or("a defect of the demo");
+        eprintln!("\ndemo: {why}");
+    }));
     // Whichever comes first. What was started belongs to the losing branch, and ends with it.
     tokio::select! {
         ended = demo(&options) => match ended {
