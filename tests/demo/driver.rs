@@ -8,6 +8,7 @@ mod browser;
 mod chat;
 mod ending;
 mod house;
+mod outcomes;
 mod progress;
 mod signals;
 mod steps;

@@ -1,7 +1,7 @@
 //! The last page: what came of it, and where to look.
 
+use crate::outcomes::Outcomes;
 use crate::table::{self, Row};
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// One address worth knowing.
@@ -28,23 +28,14 @@ pub fn print_results(rows: &[Row], with_plugin: bool) {
     }
 }
 
-/// Prints how the answers described themselves: the most frequent forms of each step.
-pub fn print_outcomes(outcomes: &[(&'static str, BTreeMap<String, usize>)]) {
+/// Prints how the answers described themselves.
+pub fn print_outcomes(outcomes: &[Outcomes]) {
     if outcomes.is_empty() {
         return;
     }
     println!("\nWhat the answers with Breakwater said of themselves (number, status, Cache-Status):");
-    for (step, forms) in outcomes {
-        println!("  step {step}");
-        let mut forms: Vec<_> = forms.iter().collect();
-        forms.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-        for (form, count) in forms.iter().take(FORMS) {
-            println!("    {:>6}  {form}", table::thousands(**count as u64));
-        }
-        if let Some(rest) = forms.get(FORMS..).filter(|rest| !rest.is_empty()) {
-            let count: usize = rest.iter().map(|(_, count)| **count).sum();
-            println!("    {:>6}  in {} other forms", table::thousands(count as u64), rest.len());
-        }
+    for outcome in outcomes {
+        print!("{outcome}");
     }
 }
 
@@ -64,5 +55,3 @@ pub fn print_places(places: &[Place], kept: bool) {
         }
     }
 }
-
-const FORMS: usize = 5;

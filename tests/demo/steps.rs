@@ -3,6 +3,7 @@
 use crate::browser::{Ask, Reply, load, send, wave};
 use crate::chat::Chat;
 use crate::house::House;
+use crate::outcomes::Outcomes;
 use crate::progress::Progress;
 use crate::support::client::Answer;
 use crate::support::envoy::Envoy;
@@ -18,8 +19,8 @@ pub struct Stage<'a> {
     without: SocketAddr,
     with: Option<[&'a Envoy; 2]>,
     progress: &'a Progress,
-    /// Cache-Status of the plugin's answers, per step, with their number.
-    pub outcomes: Vec<(&'static str, BTreeMap<String, usize>)>,
+    /// What the plugin's answers said of themselves, per step.
+    pub outcomes: Vec<Outcomes>,
 }
 
 impl<'a> Stage<'a> {
@@ -262,13 +263,7 @@ impl<'a> Stage<'a> {
     }
 
     fn note_outcomes(&mut self, step: &'static str, replies: &[Reply]) {
-        let mut outcomes = BTreeMap::new();
-        for answer in replies.iter().filter_map(|reply| reply.answer.as_ref()) {
-            let field = Some(answer.header("cache-status")).filter(|field| !field.is_empty());
-            let field = field.unwrap_or_else(|| "(no Cache-Status)".to_owned());
-            *outcomes.entry(format!("{} {field}", answer.status)).or_default() += 1;
-        }
-        self.outcomes.push((step, outcomes));
+        self.outcomes.push(Outcomes::of(step, replies.iter().filter_map(|reply| reply.answer.as_ref())));
     }
 }
 
