@@ -36,7 +36,9 @@ async fn main() -> ExitCode {
     };
     // A part that does not start says why; where in the source is of no use to whoever watches.
     std::panic::set_hook(Box::new(|panic| {
-        let why = panic.payload_as_str().unwrap_or("a defect of the demo");
+        let payload = panic.payload();
+        let why = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref().copied());
+        let why = why.unwrap_or("a defect of the demo");
         eprintln!("\ndemo: {why}");
     }));
     // Whichever comes first. What was started belongs to the losing branch, and ends with it.
