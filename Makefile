@@ -25,7 +25,7 @@ help: ## List the targets
 
 .PHONY: wasm
 wasm: ## Build the plugin: dist/breakwater.wasm
-	@scripts/wasm-cargo.sh wasm32-wasip1 build --quiet --release --lib
+	@.ci/setup/wasm-cargo.sh wasm32-wasip1 build --quiet --release --lib
 	@mkdir -p dist
 	@cmp -s target/wasm/wasm32-wasip1/release/breakwater.wasm $(PLUGIN) \
 	  || cp target/wasm/wasm32-wasip1/release/breakwater.wasm $(PLUGIN)
@@ -40,7 +40,7 @@ demo: wasm envoy redis ## Watch the wall hold: waves, a second Envoy, a failing 
 run: ## Put the wall before your own service: make run UPSTREAM=host:port [LISTEN=10000] [REDIS=host:port]
 	@[ -n "$(UPSTREAM)" ] || { echo 'breakwater: say where your service is: make run UPSTREAM=host:port' >&2; exit 1; }
 	@$(MAKE) wasm envoy $(if $(REDIS),,redis)
-	@UPSTREAM="$(UPSTREAM)" REDIS="$(REDIS)" LISTEN="$(LISTEN)" ADMIN="$(ADMIN)" scripts/run.sh
+	@UPSTREAM="$(UPSTREAM)" REDIS="$(REDIS)" LISTEN="$(LISTEN)" ADMIN="$(ADMIN)" .ci/setup/run.sh
 
 .PHONY: bench
 bench: wasm envoy wrk ## Measure an L1 hit against Envoy's direct_response and its own cache filter
@@ -62,8 +62,8 @@ lint: ## Formatting and clippy, for the host and for the plugin's own target
 	$(call say,lint)
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --quiet --all-targets -- -D warnings
-	@scripts/wasm-cargo.sh wasm32-wasip1 clippy --quiet --lib -- -D warnings
-	@bash -n scripts/*.sh .ci/run
+	@.ci/setup/wasm-cargo.sh wasm32-wasip1 clippy --quiet --lib -- -D warnings
+	@bash -n .ci/setup/*.sh .ci/run
 
 .PHONY: unit
 unit: ## Unit and property tests, and the rules of the house (layering, sizes, paths in the documents)
@@ -78,7 +78,7 @@ simulation: ## The whole plugin in a seeded simulation: many workers, lost and l
 .PHONY: validate
 validate: wasm envoy ## Have Envoy check envoy/*.yaml, and docker-compose its file
 	$(call say,validate)
-	@scripts/validate.sh
+	@.ci/setup/validate.sh
 
 .PHONY: integration
 integration: wasm envoy redis ## The plugin in real Envoy, with real Redis and a scripted upstream
@@ -93,10 +93,10 @@ soak-memory: wasm envoy redis ## 500,000 unique URLs through one Envoy: memory s
 .PHONY: test-wasm
 test-wasm: ## The pure layers inside WebAssembly, under Node.js
 	$(call say,test-wasm)
-	@scripts/wasm-test-runner.sh
+	@.ci/setup/wasm-test-runner.sh
 	@runner=$$(echo .tools/wasm-bindgen-*/bin/wasm-bindgen-test-runner); \
 	  CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$$PWD/$$runner" \
-	  scripts/wasm-cargo.sh wasm32-unknown-unknown test --test wasm
+	  .ci/setup/wasm-cargo.sh wasm32-unknown-unknown test --test wasm
 
 .PHONY: fmt
 fmt: ## Format the sources
@@ -109,15 +109,15 @@ setup: wasm envoy redis ## Fetch and build all that `demo` and `test` need
 
 .PHONY: envoy
 envoy: ## Envoy into .tools/ (or use your own: make ENVOY=/path/to/envoy …)
-	@[ -x "$(ENVOY)" ] || command -v "$(ENVOY)" >/dev/null || scripts/envoy.sh $(ENVOY_VERSION)
+	@[ -x "$(ENVOY)" ] || command -v "$(ENVOY)" >/dev/null || .ci/setup/envoy.sh $(ENVOY_VERSION)
 
 .PHONY: redis
 redis: ## Redis, of the system or installed
-	@scripts/redis.sh
+	@.ci/setup/redis.sh
 
 .PHONY: wrk
 wrk: ## wrk, of the system or installed; for bench only
-	@scripts/wrk.sh
+	@.ci/setup/wrk.sh
 
 .PHONY: clean
 clean: ## Remove what was built; .tools/ stays

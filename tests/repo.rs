@@ -197,9 +197,7 @@ fn documents_name_only_paths_that_exist() {
         let linked = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for name in quoted.chain(linked) {
             let name = name.split('#').next().unwrap_or_default();
-            let ours = ["src/", "tests/", "envoy/", "scripts/", ".ci/"]
-                .iter()
-                .any(|folder| name.starts_with(folder));
+            let ours = ["src/", "tests/", "envoy/", ".ci/"].iter().any(|folder| name.starts_with(folder));
             if ours && !name.contains(['*', ' ', '…', '<', '{']) && !root().join(name).exists() {
                 wrong.push(format!("{}: {name}", document.display()));
             }

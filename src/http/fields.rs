@@ -56,6 +56,30 @@ impl Fields {
         Self { block }
     }
 
+    /// A copy of `block` with `extra` fields behind its own, in one allocation: the shape of a reply from the store.
+    pub fn extended(block: &[u8], extra: &[(&[u8], &[u8])]) -> Self {
+        let fields = iterate(block);
+        let added: usize =
+            extra.iter().map(|(n, v)| n.len().saturating_add(v.len()).saturating_add(PAIR + 2)).sum();
+        let mut out = Vec::with_capacity(block.len().saturating_add(added).saturating_add(WORD));
+        let count = fields.sizes.len() / PAIR;
+        let total = u32::try_from(count.saturating_add(extra.len())).unwrap_or(u32::MAX);
+        out.extend_from_slice(&total.to_le_bytes());
+        out.extend_from_slice(fields.sizes);
+        for (name, value) in extra {
+            out.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes());
+            out.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        out.extend_from_slice(fields.data);
+        for (name, value) in extra {
+            out.extend_from_slice(name);
+            out.push(0);
+            out.extend_from_slice(value);
+            out.push(0);
+        }
+        Self { block: out }
+    }
+
     /// The block itself, to be handed to the host or stored.
     pub fn as_block(&self) -> &[u8] {
         &self.block
@@ -150,6 +174,14 @@ mod tests {
         assert_eq!(fields.len(), 3);
         assert_eq!(fields.get(b"via"), Some(&b"a"[..]));
         assert_eq!(fields.values(b"via").collect::<Vec<_>>(), [b"a", b"b"]);
+    }
+
+    #[test]
+    fn fields_are_added_behind_those_of_a_block() {
+        let stored = Fields::of([(&b"etag"[..], &b"x"[..])]);
+        let reply = Fields::extended(stored.as_block(), &[(b"age", b"3"), (b"via", b"")]);
+        assert_eq!(reply, Fields::of([(&b"etag"[..], &b"x"[..]), (b"age", b"3"), (b"via", b"")]));
+        assert_eq!(Fields::extended(b"", &[(b"age", b"3")]), Fields::of([(&b"age"[..], &b"3"[..])]));
     }
 
     #[test]

@@ -1,8 +1,26 @@
 //! HTTP caching semantics, pure: what RFC 9110, 9111 and 9211 say, as functions of bytes and times.
 
+pub mod cache_control;
+pub mod cache_status;
+pub mod date;
 pub mod fields;
+pub mod freshness;
 pub mod key;
+pub mod proxy_status;
+mod query;
 pub mod reason;
+pub mod request;
+pub mod response;
+pub mod storing;
+pub mod vary;
 
+pub use cache_control::{RequestDirectives, ResponseDirectives};
+pub use cache_status::{CacheStatus, Fwd};
 pub use fields::Fields;
+pub use key::{Digest, Key, KeySpec};
+pub use proxy_status::ProxyError;
 pub use reason::Reason;
+pub use request::{Handling, Method, RequestHead};
+pub use response::ResponseHead;
+pub use storing::{Lifetime, StoringPolicy, Verdict, judge};
+pub use vary::Vary;

@@ -16,6 +16,8 @@ pub enum Reason {
     Tunnel,
     /// A range is asked for.
     Range,
+    /// If-Match or If-Unmodified-Since, which the upstream alone can judge.
+    Precondition,
     /// The client's `Cache-Control: no-store`.
     RequestNoStore,
     /// The client's `Cache-Control: only-if-cached`, and nothing is stored.
@@ -80,12 +82,13 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, for metrics that are defined ahead.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Disabled,
         Self::Method,
         Self::RequestBody,
         Self::Tunnel,
         Self::Range,
+        Self::Precondition,
         Self::RequestNoStore,
         Self::OnlyIfCached,
         Self::KeyTooLong,
@@ -121,6 +124,7 @@ impl Reason {
             Self::RequestBody => "request-body",
             Self::Tunnel => "tunnel",
             Self::Range => "range",
+            Self::Precondition => "precondition",
             Self::RequestNoStore => "request-no-store",
             Self::OnlyIfCached => "only-if-cached",
             Self::KeyTooLong => "key-too-long",

@@ -1,6 +1,6 @@
 # Sourced by the other scripts: one way to look for a tool, to install it, and to say in one line what is missing.
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 mkdir -p .tools
 
 have() { command -v "$1" >/dev/null 2>&1; }

@@ -1,0 +1,65 @@
+//! What holds where the operator writes nothing, and why.
+
+use crate::config::plan::{Fallback, Scope};
+use std::time::Duration;
+
+/// Short enough that nobody takes the prefix for data of their own in `redis-cli`.
+pub const NAMESPACE: &str = "bw";
+
+/// Long enough to absorb a wave, short enough that another instance's purge or write is seen at once by people.
+pub const L1_TTL: Duration = Duration::from_millis(100);
+/// Some thousands of typical API answers; small beside what Envoy itself uses under load.
+pub const L1_MAX_BYTES: u64 = 64 << 20;
+/// Every read copies the value under a process-wide lock: 256 KiB is tens of microseconds.
+pub const L1_MAX_OBJECT_BYTES: u64 = 256 << 10;
+
+/// Long beside a wave, short beside the time people wait for a forgotten purge.
+pub const L2_TTL: Duration = Duration::from_secs(5 * 60);
+/// Some hundred times a Redis round trip in one zone; a client does not notice it once.
+pub const L2_TIMEOUT: Duration = Duration::from_millis(50);
+/// Redis is single-threaded: a larger value holds up everybody's commands.
+pub const L2_MAX_OBJECT_BYTES: u64 = 1 << 20;
+/// As long as [`STALE_IF_ERROR`]: the stale copy must still be there when it is needed.
+pub const L3_TTL: Duration = Duration::from_secs(3600);
+
+/// Installing the plugin is the wish to cache; what may be stored is decided by each response.
+pub const CACHE_ENABLED: bool = true;
+/// A response that states no freshness is not given any by guess.
+pub const DEFAULT_TTL: Duration = Duration::ZERO;
+/// An hour of outage is survived; longer, and old answers do more harm than an error.
+pub const STALE_IF_ERROR: Duration = Duration::from_secs(3600);
+/// `?a=1&b=2` and `?b=2&a=1` mean the same to nearly every upstream.
+pub const QUERY_SORT: bool = true;
+
+/// One upstream request per Envoy; the widest scope this version has.
+pub const SCOPE: Scope = Scope::Instance;
+/// The usual patience of a client; nginx's `proxy_cache_lock_timeout` is the same.
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Twice [`WAIT_TIMEOUT`]: waiters go alone before a slow but living leader is given up.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// As many streams as a worker can hold for one key without being the outage itself.
+pub const MAX_WAITERS: u32 = 1024;
+
+/// A failing upstream is the case the plugin is for.
+pub const BREAKER_ENABLED: bool = true;
+/// Hystrix's rolling window: long enough for a rate, short enough to forget.
+pub const WINDOW: Duration = Duration::from_secs(10);
+/// Hystrix's volume threshold: below it a rate is chance.
+pub const MIN_REQUESTS: u32 = 20;
+/// Envoy's own `consecutive_5xx`: a quiet upstream that is plainly down is noticed without a rate.
+pub const CONSECUTIVE_FAILURES: u32 = 5;
+/// More often wrong than right (Hystrix, resilience4j).
+pub const FAILURE_RATE: f64 = 0.5;
+/// Hystrix's sleep window: time for a restart, not for a client to leave.
+pub const OPEN_FOR: Duration = Duration::from_secs(5);
+/// Envoy's longest ejection time: nobody waits longer than this for a recovered upstream.
+pub const MAX_OPEN_FOR: Duration = Duration::from_secs(5 * 60);
+/// One success may be luck; three in a row rarely are (APISIX).
+pub const HALF_OPEN_PROBES: u32 = 3;
+/// An old answer is nearly always better than none.
+pub const FALLBACK: Fallback = Fallback::Stale;
+
+/// An L2 and an L3 write of the largest default object, several times over.
+pub const BRIDGE_MAX_REQUEST_BYTES: u64 = 8 << 20;
+/// Replies carry what several requests wrote.
+pub const BRIDGE_MAX_REPLY_BYTES: u64 = 32 << 20;

@@ -1,0 +1,195 @@
+//! What is accepted, with which meaning, and what each mistake is told as.
+
+mod mistakes;
+mod ranges;
+mod robustness;
+
+use super::plan::*;
+use super::*;
+use crate::http::key::{Identity, KeySpec, QuerySpec};
+use std::time::Duration;
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn plan(text: &str) -> Plan {
+    parse(text.as_bytes()).unwrap_or_else(|errors| panic!("{text}\n{errors}"))
+}
+
+/// The defaults as the reference states them, written out.
+fn stated_defaults() -> Plan {
+    Plan {
+        namespace: "bw".into(),
+        l1: L1 { ttl: Duration::from_millis(100), max_bytes: 64 << 20, max_object_bytes: 256 << 10 },
+        l2: None,
+        rules: Vec::new(),
+        default_rule: Rule {
+            name: "default".into(),
+            matches: Match::default(),
+            cache: Cache {
+                enabled: true,
+                default_ttl: Duration::ZERO,
+                stale_if_error: secs(3600),
+                key: KeySpec {
+                    query: QuerySpec { ignore: vec![], allow: None, sort: true },
+                    headers: vec![],
+                    cookies: vec![],
+                    identity: None,
+                },
+            },
+            coalesce: Coalesce {
+                scope: Scope::Instance,
+                wait_timeout: secs(5),
+                lease: secs(10),
+                max_waiters: 1024,
+            },
+            breaker: Breaker {
+                enabled: true,
+                window: secs(10),
+                min_requests: 20,
+                consecutive_failures: 5,
+                failure_rate: 0.5,
+                open_for: secs(5),
+                max_open_for: secs(300),
+                half_open_probes: 3,
+                fallback: Fallback::Stale,
+            },
+        },
+    }
+}
+
+#[test]
+fn nothing_written_gives_the_stated_defaults() {
+    for text in
+        ["", " \n", "{}", r#"{"l1":{},"l2":{},"l3":{},"refresh":{},"admin":{},"defaults":{},"rules":[]}"#]
+    {
+        assert_eq!(plan(text), stated_defaults(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_defaults_written_out_change_nothing() {
+    let text = r#"{
+        "mode": "enforce", "namespace": "bw",
+        "l1": {"ttl": "100ms", "max_bytes": "64MiB", "max_object_bytes": "256KiB"},
+        "defaults": {
+            "cache": {"enabled": true, "default_ttl": "0s", "stale_while_revalidate": "0s", "stale_if_error": "1h",
+                "statuses": {}, "early_refresh": 0, "request_directives": "ignore", "etag": "off",
+                "tags": ["Cache-Tag", "Surrogate-Key", "Cache-Groups"],
+                "key": {"query": {"ignore": [], "sort": true}, "headers": [], "cookies": []}},
+            "coalesce": {"scope": "instance", "wait_timeout": "5s", "lease": "10s", "max_waiters": 1024},
+            "breaker": {"enabled": true, "window": "10s", "min_requests": 20, "consecutive_failures": 5,
+                "failure_rate": 0.5, "open_for": "5s", "max_open_for": "5m", "half_open_probes": 3,
+                "fallback": "stale"}
+        },
+        "rules": []}"#;
+    assert_eq!(plan(text), stated_defaults());
+}
+
+#[test]
+fn a_cluster_brings_both_redis_tiers_with_their_defaults() {
+    let l2 = L2 {
+        cluster: "breakwater_l2".into(),
+        ttl: secs(300),
+        timeout: Duration::from_millis(50),
+        max_object_bytes: 1 << 20,
+        l3_ttl: secs(3600),
+    };
+    assert_eq!(plan(r#"{"l2":{"cluster":"breakwater_l2"}}"#).l2, Some(l2.clone()));
+    let longer = plan(r#"{"l2":{"cluster":"breakwater_l2","ttl":"2h"}}"#).l2;
+    assert_eq!(
+        longer,
+        Some(L2 { ttl: secs(7200), l3_ttl: secs(7200), ..l2.clone() }),
+        "L3 never ends before L2"
+    );
+    let equal = plan(r#"{"l2":{"cluster":"breakwater_l2"},"l3":{"ttl":"5m"}}"#).l2;
+    assert_eq!(equal, Some(L2 { l3_ttl: secs(300), ..l2 }));
+}
+
+#[test]
+fn a_rule_builds_on_defaults_field_by_field() {
+    let plan = plan(
+        r#"{
+        "defaults": {
+            "cache": {"default_ttl": "7s", "key": {"headers": ["Accept-Language"], "query": {"ignore": ["utm_*"]},
+                "identity": {"header": "Authorization"}}},
+            "coalesce": {"lease": "20s"},
+            "breaker": {"failure_rate": 0.25}},
+        "rules": [
+            {"name": "plain"},
+            {"name": "own", "rollout": 100,
+             "match": {"hosts": ["API.Example.com.", "*.Example.org", "2001:DB8::1", "[2001:db8:0::2]"],
+                       "path": {"template": "/users/{id}/"}, "methods": ["get", "HEAD"]},
+             "cache": {"enabled": false, "key": {"headers": [], "cookies": ["Sid"], "identity": {"cookie": "Sid"}}},
+             "coalesce": {"scope": "off"},
+             "breaker": {"fallback": "error"}}]}"#,
+    );
+    let [plain, own] = &plan.rules[..] else { panic!("two rules") };
+    let default = &plan.default_rule;
+    assert_eq!(*plain, Rule { name: "plain".into(), ..default.clone() });
+    assert_eq!(default.cache.default_ttl, secs(7));
+    assert_eq!(default.cache.key.headers, ["accept-language"]);
+    assert_eq!(default.cache.key.identity, Some(Identity::Header("authorization".into())));
+
+    assert_eq!(own.matches.hosts, ["api.example.com", "*.example.org", "[2001:db8::1]", "[2001:db8::2]"]);
+    assert_eq!(own.matches.methods, ["GET", "HEAD"]);
+    assert_eq!(own.matches.path, PathMatch::Template(vec![Some("users".into()), None, Some(String::new())]));
+    let key = KeySpec {
+        headers: vec![],
+        cookies: vec!["Sid".into()],
+        identity: Some(Identity::Cookie("Sid".into())),
+        ..default.cache.key.clone()
+    };
+    assert_eq!(own.cache, Cache { enabled: false, key, ..default.cache.clone() });
+    assert_eq!(own.coalesce, Coalesce { scope: Scope::Off, ..default.coalesce });
+    assert_eq!(own.breaker, Breaker { fallback: Fallback::Error, ..default.breaker });
+}
+
+#[test]
+fn numbers_are_taken_in_every_form_in_which_envoy_passes_them_on() {
+    for number in ["7", "7.0", "7e0", "0.7e1", "\"7\"", "\"7.0\"", "\"7e0\""] {
+        let text = format!(r#"{{"defaults":{{"coalesce":{{"max_waiters":{number}}}}}}}"#);
+        assert_eq!(plan(&text).default_rule.coalesce.max_waiters, 7, "{number}");
+    }
+    for number in ["0.25", "25e-2", "\"0.25\""] {
+        let text = format!(r#"{{"defaults":{{"breaker":{{"failure_rate":{number}}}}}}}"#);
+        assert_eq!(plan(&text).default_rule.breaker.failure_rate, 0.25, "{number}");
+    }
+}
+
+#[test]
+fn a_bare_off_of_yaml_which_arrives_as_false_is_off() {
+    let plan = plan(r#"{"defaults":{"cache":{"etag":false},"coalesce":{"scope":false}}}"#);
+    assert_eq!(plan.default_rule.coalesce.scope, Scope::Off);
+}
+
+#[test]
+fn an_ignored_prefix_may_hold_within_what_is_allowed() {
+    let text = r#"{"defaults":{"cache":{"key":{"query":{"allow":["*"],"ignore":["utm_*","ref"]}}}}}"#;
+    assert_eq!(plan(text).default_rule.cache.key.query.allow, Some(vec!["*".into()]));
+    let text = r#"{"defaults":{"cache":{"key":{"query":{"allow":[]}}}}}"#;
+    assert_eq!(plan(text).default_rule.cache.key.query.allow, Some(vec![]), "an empty list lets nothing in");
+}
+
+#[test]
+fn the_last_of_equal_fields_holds() {
+    assert_eq!(plan(r#"{"namespace":"a","namespace":"b"}"#).namespace, "b");
+}
+
+#[test]
+fn the_bridge_has_its_own_fields() {
+    let defaults = BridgePlan { max_request_bytes: 8 << 20, max_reply_bytes: 32 << 20 };
+    assert_eq!(parse_bridge(b""), Ok(defaults));
+    assert_eq!(parse_bridge(b"{}"), Ok(defaults));
+    let given = parse_bridge(br#"{"max_request_bytes":"1KiB","max_reply_bytes":"256MiB"}"#);
+    assert_eq!(given, Ok(BridgePlan { max_request_bytes: 1 << 10, max_reply_bytes: 256 << 20 }));
+    let errors = parse_bridge(br#"{"max_request_bytes":8,"max_reply_byte":"1MiB"}"#).unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "max_request_bytes: found 8; allowed: a size from 1KiB to 256MiB in B, KiB, MiB or GiB; \
+         write the unit, as in \"256KiB\" or \"64MiB\", or leave the field out for 8MiB\n\
+         max_reply_byte: found an unknown field; allowed: max_request_bytes, max_reply_bytes; \
+         did you mean max_reply_bytes?"
+    );
+}

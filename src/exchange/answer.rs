@@ -1,0 +1,115 @@
+//! What a client gets when it is answered without the upstream: a stored response, or a refusal.
+//!
+//! Every such answer carries its `Age` (RFC 9111 §5.1) and one `Cache-Status` member (RFC 9211), appended behind
+//! those the stored response came with. Refusals are made in the form of entries, so that a flight's waiters get
+//! them like any other answer.
+
+use crate::flight::{Answer, Origin};
+use crate::http::cache_status::{CacheStatus, Fwd};
+use crate::http::key::Key;
+use crate::http::proxy_status::ProxyError;
+use crate::http::{Fields, Reason};
+use crate::store::Entry;
+use crate::store::entry::Meta;
+use crate::time::Wall;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How an answer came about, for its `Cache-Status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Where it came from.
+    pub origin: Origin,
+    /// Whether the request waited for another's fetch and got its answer.
+    pub collapsed: bool,
+    /// Why the request was not answered at once.
+    pub why: Reason,
+}
+
+/// The fields of a reply from `entry`.
+pub fn served(entry: &Entry<'_>, how: Served, now: Wall) -> Fields {
+    let mut status = Vec::with_capacity(64);
+    cache_status(entry, how, now).write(&mut status);
+    if how.origin == Origin::Refused {
+        return Fields::extended(entry.fields, &[(b"cache-status", &status)]);
+    }
+    let mut age = itoa::Buffer::new();
+    let age = age.format(entry.age(now).as_secs());
+    Fields::extended(entry.fields, &[(b"age", age.as_bytes()), (b"cache-status", &status)])
+}
+
+fn cache_status(entry: &Entry<'_>, how: Served, now: Wall) -> CacheStatus {
+    let ttl = Some(entry.ttl_seconds(now));
+    let none = CacheStatus::default();
+    let collapsed = how.collapsed.then_some(true);
+    match how.origin {
+        Origin::L1 => CacheStatus { hit: true, ttl, detail: Some("l1"), ..none },
+        Origin::L2 => CacheStatus { hit: true, ttl, collapsed, detail: Some("l2"), ..none },
+        Origin::L3 => CacheStatus { hit: true, ttl, collapsed, detail: Some("l3"), ..none },
+        Origin::Upstream => CacheStatus { fwd: Some(how.why.fwd()), ttl, collapsed, ..none },
+        Origin::StaleOnError(code) => CacheStatus {
+            fwd: Some(Fwd::Stale),
+            fwd_status: Some(code),
+            ttl,
+            collapsed,
+            detail: Some(Reason::UpstreamFailed.word()),
+            ..none
+        },
+        Origin::StaleOnOpen => {
+            CacheStatus { hit: true, ttl, collapsed, detail: Some(Reason::BreakerOpen.word()), ..none }
+        }
+        Origin::Refused => CacheStatus { fwd: Some(how.why.fwd()), detail: Some(how.why.word()), ..none },
+    }
+}
+
+/// The circuit is open and there is no copy: 503, and when to come again (RFC 9110 §15.6.4, RFC 9209 §2.1.1).
+pub(super) fn refusal(key: Option<&Key>, retry_after: Duration, now: Wall) -> Answer {
+    // Rounded up: whoever comes back after the stated time must not be too early.
+    let mut seconds = itoa::Buffer::new();
+    let seconds = seconds.format(retry_after.as_millis().div_ceil(1_000).max(1));
+    let mut proxy_status = Vec::new();
+    ProxyError::DestinationUnavailable.write("circuit open", &mut proxy_status);
+    own(
+        key,
+        503,
+        &[
+            (b"retry-after", seconds.as_bytes()),
+            (b"proxy-status", &proxy_status),
+            (b"cache-control", b"no-store"),
+            (b"content-type", b"text/plain"),
+        ],
+        b"The upstream is failing and nothing stored can stand in. Try again later.\n",
+        now,
+    )
+}
+
+/// `only-if-cached`, and nothing stored can answer: 504 (RFC 9111 §5.2.1.7).
+pub(super) fn not_cached(key: Option<&Key>, now: Wall) -> Answer {
+    own(
+        key,
+        504,
+        &[(b"cache-control", b"no-store"), (b"content-type", b"text/plain")],
+        b"Nothing is stored that could answer, and the request asked not to go further.\n",
+        now,
+    )
+}
+
+fn own(key: Option<&Key>, status: u16, fields: &[(&[u8], &[u8])], body: &[u8], now: Wall) -> Answer {
+    let fields = Fields::of(fields.iter().copied());
+    let entry = Entry {
+        meta: Meta {
+            status,
+            received_at: now,
+            initial_age: Duration::ZERO,
+            fresh_until: now,
+            stale_until: now,
+            // It holds nothing of anybody's.
+            authorized: true,
+        },
+        key: key.map_or(&[][..], Key::bytes),
+        selecting: b"",
+        fields: fields.as_block(),
+        body,
+    };
+    Answer { origin: Origin::Refused, entry: Rc::new(entry.encode()) }
+}

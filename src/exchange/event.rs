@@ -1,0 +1,129 @@
+//! The words between the machine and its driver.
+
+use crate::breaker::{self, Permit};
+use crate::flight::{Answer, Origin, Outcome, Token};
+use crate::http::key::Key;
+use crate::http::{Fields, Reason, ResponseHead};
+use crate::time::Wall;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// An encoded entry held in memory.
+pub type Held = Rc<Vec<u8>>;
+
+/// What a request is to the cache.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Interest {
+    /// Its answer may be stored and shared under this key.
+    Cacheable(Key),
+    /// If it succeeds, what is stored under this key is no longer true.
+    Invalidates(Key),
+    /// Nothing.
+    None,
+}
+
+/// Which way a request takes from L1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Into a flight.
+    Flight,
+    /// To L2 and L3, without a flight.
+    Lookup,
+    /// To the upstream.
+    Upstream,
+}
+
+/// What L2 and L3 said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// An entry, fresh or not, of the better tier.
+    Found(Held, Origin),
+    /// Neither has one.
+    Nothing,
+    /// They could not be asked.
+    Unavailable,
+}
+
+/// A response's head, read.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// What it says about caching.
+    pub response: ResponseHead,
+    /// All its fields.
+    pub fields: Fields,
+    /// What it says about the upstream.
+    pub outcome: breaker::Outcome,
+}
+
+/// What happened to a request.
+#[derive(Debug)]
+pub enum Event {
+    /// Which way it takes is decided.
+    Routed(Route),
+    /// It leads a flight; a fresh entry that appeared in L1 while it joined comes along.
+    Led(Token, Option<Held>),
+    /// It waits in a flight, at this place.
+    Watching(Token, u64),
+    /// It found no place in a flight.
+    Apart(Reason),
+    /// L2 and L3 answered, or not.
+    Found(Lookup),
+    /// The breaker lets it pass, or there is none.
+    Admitted(Option<Permit>),
+    /// The breaker is open, for about as long.
+    Refused(Duration),
+    /// The response's head arrived.
+    Head(Head),
+    /// A piece of the response's body passed.
+    Piece(Vec<u8>),
+    /// The response is complete.
+    Complete,
+    /// The flight it waits in ended.
+    Ended(Outcome),
+    /// It has waited for as long as it may.
+    TimedOut,
+    /// Its stream is over.
+    Gone,
+}
+
+/// What is to be done for a request.
+#[derive(Debug)]
+pub enum Action {
+    /// Join the key's flight, or lead it: answer with `Led`, `Watching` or `Apart`.
+    Join,
+    /// Ask L2 and L3: answer with `Found`.
+    LookUp,
+    /// Ask the breaker: answer with `Admitted` or `Refused`.
+    Admit,
+    /// Let the request through to the upstream.
+    Forward,
+    /// Keep the request where it is.
+    Park,
+    /// Answer the client.
+    Serve(Answer),
+    /// Let the response's head pass, with a word on whether it is stored and why not.
+    Relay {
+        /// Whether a copy is made to be stored.
+        stored: bool,
+        /// Why it is not stored.
+        reason: Option<Reason>,
+    },
+    /// Put an entry from a farther tier into L1.
+    Fill(Held),
+    /// Store a complete response that was asked for at this time in all tiers.
+    Keep(Wall, Held),
+    /// End the flight and tell the waiters.
+    End(Token, Outcome),
+    /// The flight's leader is lost.
+    Vacate(Token),
+    /// A waiter leaves its place.
+    Leave(Token, u64),
+    /// Tell the breaker what became of its permit.
+    Record(Permit, breaker::Outcome),
+    /// The key proved uncacheable.
+    Remember,
+    /// The key proved cacheable.
+    Forget,
+    /// What is stored under the key is no longer true.
+    Invalidate,
+}

@@ -1,0 +1,434 @@
+//! One request's life as a state machine: events in, actions out.
+//!
+//! The machine knows what HTTP, the flights and the breaker say about *this* request, and nothing of how it is said:
+//! whoever drives it (`filter`) carries out the [`Action`]s in order and reports back what came of them as the next
+//! [`Event`]. A fresh answer from L1 never gets here; an exchange begins where L1 could not answer.
+//!
+//! ```text
+//! Arrived ─┬─► Waiting ──┬─► Ended          (an answer that fits)
+//!          │             ▼
+//!          ├──────────► Asking ─► Fetching ─┬─► Copying ─► Ended
+//!          │             ▲                  ├─► Relaying   (not to be shared, or not for us)
+//!          └─► LookingUp ┘                  └─► Ended      (failed, and a stale copy stands in)
+//! ```
+//!
+//! Every event is defined in every phase; one that cannot matter there changes nothing.
+
+mod answer;
+mod copy;
+mod event;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Served, served};
+pub use copy::Copy;
+pub use event::{Action, Event, Head, Held, Interest, Lookup, Route};
+
+use crate::breaker::{self, Permit};
+use crate::config::plan::{Fallback, Rule};
+use crate::flight::{Answer, Origin, Outcome, Token};
+use crate::http::key::Key;
+use crate::http::storing::{self, StoringPolicy};
+use crate::http::{Fields, Reason, RequestHead, vary};
+use crate::store::Entry;
+use crate::time::Wall;
+use std::rc::Rc;
+
+/// What an exchange may know besides its own state.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The rule the request fell under.
+    pub rule: &'a Rule,
+    /// The time.
+    pub now: Wall,
+    /// Whether L2 can be asked.
+    pub remote: bool,
+    /// Largest body worth copying, in bytes.
+    pub max_body_bytes: usize,
+}
+
+/// One request, from the moment L1 could not answer it.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Index of its rule.
+    pub rule: usize,
+    /// What it is to us.
+    pub interest: Interest,
+    /// Its head.
+    pub request: RequestHead,
+    /// Its fields, which Envoy forgets once it is let through.
+    pub fields: Fields,
+    /// Why it was not answered at once.
+    pub why: Reason,
+    /// Whether it waited in a flight: `Some(true)` if that gave it its answer.
+    pub collapsed: Option<bool>,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// L1 could not answer; nothing is decided.
+    Arrived { held: Option<Held> },
+    /// In a flight that another request leads.
+    Waiting { token: Token, place: u64 },
+    /// L2 and L3 are asked.
+    LookingUp { token: Option<Token>, held: Option<Held> },
+    /// The breaker is asked.
+    Asking { token: Option<Token>, held: Option<Held> },
+    /// The upstream is asked.
+    Fetching { token: Option<Token>, held: Option<Held>, permit: Option<Permit>, requested_at: Wall },
+    /// The response passes and is copied.
+    Copying { token: Option<Token>, copy: Copy },
+    /// The response passes.
+    Relaying,
+    /// Nothing more is to be done.
+    Ended,
+}
+
+impl Exchange {
+    /// A request that L1 could not answer; `held` is what L1 has for it nevertheless.
+    pub fn new(
+        rule: usize,
+        interest: Interest,
+        request: RequestHead,
+        fields: Fields,
+        why: Reason,
+        held: Option<Held>,
+    ) -> Self {
+        Self { rule, interest, request, fields, why, collapsed: None, phase: Phase::Arrived { held } }
+    }
+
+    /// Takes an event; says what is to be done, in order.
+    pub fn on(&mut self, event: Event, context: &Context<'_>) -> Vec<Action> {
+        match (std::mem::replace(&mut self.phase, Phase::Ended), event) {
+            // ## Arrived => Arrived | LookingUp | Asking
+            (Phase::Arrived { held }, Event::Routed(Route::Flight)) => {
+                self.phase = Phase::Arrived { held };
+                vec![Action::Join]
+            }
+            (Phase::Arrived { held }, Event::Routed(Route::Lookup)) => self.look_up(None, held, context),
+            (Phase::Arrived { held }, Event::Routed(Route::Upstream)) => self.ask(None, held),
+            // ## Arrived => LookingUp | Asking: the lead is ours
+            (Phase::Arrived { held }, Event::Led(token, fresh)) => self.lead(token, held, fresh, context),
+            // ## Arrived => Waiting
+            (Phase::Arrived { .. }, Event::Watching(token, place)) => {
+                self.phase = Phase::Waiting { token, place };
+                vec![Action::Park]
+            }
+            // ## Arrived => Asking: no place in a flight
+            (Phase::Arrived { held }, Event::Apart(reason)) => {
+                self.why = reason;
+                self.collapsed = Some(false);
+                self.ask(None, held)
+            }
+
+            // ## Waiting => Ended | Asking | Arrived
+            (Phase::Waiting { .. }, Event::Ended(outcome)) => self.told(outcome, context),
+            // ## Waiting => LookingUp | Asking: the leader is lost, and this one takes its place
+            (Phase::Waiting { .. }, Event::Led(token, fresh)) => self.lead(token, None, fresh, context),
+            // ## Waiting => Asking: waited long enough
+            (Phase::Waiting { token, place }, Event::TimedOut) => {
+                self.why = Reason::WaitTimeout;
+                self.collapsed = Some(false);
+                let mut actions = vec![Action::Leave(token, place)];
+                actions.extend(self.ask(None, None));
+                actions
+            }
+            (Phase::Waiting { token, place }, Event::Gone) => vec![Action::Leave(token, place)],
+
+            // ## LookingUp => Ended | Asking
+            (Phase::LookingUp { token, held }, Event::Found(lookup)) => {
+                self.found(token, held, lookup, context)
+            }
+
+            // ## Asking => Fetching
+            (Phase::Asking { token, held }, Event::Admitted(permit)) => {
+                self.phase = Phase::Fetching { token, held, permit, requested_at: context.now };
+                vec![Action::Forward]
+            }
+            // ## Asking => Ended: the circuit is open
+            (Phase::Asking { token, held }, Event::Refused(retry_after)) => {
+                let stale = held.filter(|_| context.rule.breaker.fallback == Fallback::Stale);
+                let answer = match stale.and_then(|held| self.usable_on_error(held, context.now)) {
+                    Some(entry) => Answer { origin: Origin::StaleOnOpen, entry },
+                    None => answer::refusal(self.key(), retry_after, context.now),
+                };
+                self.why = Reason::BreakerOpen;
+                serve_all(token, answer)
+            }
+
+            // ## Fetching => Relaying | Copying | Ended
+            (Phase::Fetching { token, held, permit, requested_at }, Event::Head(head)) => {
+                let mut actions = Vec::new();
+                if let Some(permit) = permit {
+                    actions.push(Action::Record(permit, head.outcome));
+                }
+                self.responded(token, held, requested_at, head, context, &mut actions);
+                actions
+            }
+            (Phase::Fetching { token, permit, .. }, Event::Gone) => {
+                let record = permit.map(|permit| Action::Record(permit, breaker::Outcome::Abandoned));
+                record.into_iter().chain(token.map(Action::Vacate)).collect()
+            }
+
+            // ## Copying => Copying | Relaying
+            (Phase::Copying { token, mut copy }, Event::Piece(piece)) => {
+                if copy.add(&piece, context.max_body_bytes) {
+                    self.phase = Phase::Copying { token, copy };
+                    return Vec::new();
+                }
+                self.phase = Phase::Relaying;
+                release(token, Reason::TooLarge).into_iter().chain([Action::Remember]).collect()
+            }
+            // ## Copying => Ended: the response is complete
+            (Phase::Copying { token, copy }, Event::Complete) => {
+                let (keep, requested_at) = (copy.is_kept(), copy.requested_at());
+                let entry: Held = Rc::new(copy.into_entry(self.key()));
+                let mut actions = Vec::new();
+                if keep {
+                    actions.push(Action::Keep(requested_at, Rc::clone(&entry)));
+                }
+                let answer = Answer { origin: Origin::Upstream, entry };
+                actions.extend(token.map(|token| Action::End(token, Outcome::Answer(answer))));
+                actions
+            }
+
+            // ## any phase that leads => Ended: the client is gone, or the response broke off
+            (
+                Phase::LookingUp { token, .. } | Phase::Asking { token, .. } | Phase::Copying { token, .. },
+                Event::Gone,
+            ) => token.map(Action::Vacate).into_iter().collect(),
+
+            (Phase::Arrived { .. } | Phase::Relaying | Phase::Ended, Event::Gone) => Vec::new(),
+            // ## anything else stays as it is
+            (phase, _) => {
+                self.phase = phase;
+                Vec::new()
+            }
+        }
+    }
+
+    /// The key, if the request has one.
+    pub fn key(&self) -> Option<&Key> {
+        match &self.interest {
+            Interest::Cacheable(key) | Interest::Invalidates(key) => Some(key),
+            Interest::None => None,
+        }
+    }
+
+    /// Whether nothing more is to be done for the request.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Ended | Phase::Relaying)
+    }
+
+    /// Whether the exchange is parked in a flight.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. })
+    }
+
+    /// Whether the request's answer may be copied, so that its own conditions must not reach the upstream.
+    pub fn is_cacheable(&self) -> bool {
+        matches!(self.interest, Interest::Cacheable(_))
+    }
+
+    fn lead(
+        &mut self,
+        token: Token,
+        held: Option<Held>,
+        fresh: Option<Held>,
+        context: &Context<'_>,
+    ) -> Vec<Action> {
+        match fresh {
+            Some(entry) => self.found(Some(token), held, Lookup::Found(entry, Origin::L1), context),
+            None => self.look_up(Some(token), held, context),
+        }
+    }
+
+    fn look_up(&mut self, token: Option<Token>, held: Option<Held>, context: &Context<'_>) -> Vec<Action> {
+        if !context.remote {
+            return self.found(token, held, Lookup::Unavailable, context);
+        }
+        self.phase = Phase::LookingUp { token, held };
+        vec![Action::LookUp]
+    }
+
+    fn found(
+        &mut self,
+        token: Option<Token>,
+        held: Option<Held>,
+        lookup: Lookup,
+        context: &Context<'_>,
+    ) -> Vec<Action> {
+        let (found, origin) = match lookup {
+            Lookup::Found(entry, origin) => (Some(entry), origin),
+            Lookup::Nothing => (None, Origin::L1),
+            // Nobody behind L1 can be asked: what L1 holds counts for as long as HTTP lets it.
+            Lookup::Unavailable => (held.clone(), Origin::L1),
+        };
+        let fits = found.and_then(|held| {
+            let entry = Entry::read(&held)?;
+            if self.fits(&entry) {
+                return Some((entry.is_fresh(context.now), Rc::clone(&held)));
+            }
+            self.why = Reason::VaryMiss;
+            None
+        });
+        let held = match fits {
+            Some((true, entry)) => {
+                let mut actions = Vec::new();
+                if origin != Origin::L1 {
+                    actions.push(Action::Fill(Rc::clone(&entry)));
+                }
+                actions.extend(serve_all(token, Answer { origin, entry }));
+                return actions;
+            }
+            Some((false, entry)) => {
+                self.why = Reason::Stale;
+                newest(Some(entry), held)
+            }
+            None => held,
+        };
+        if self.request.directives.only_if_cached {
+            self.why = Reason::OnlyIfCached;
+            // Only this client asked not to go further: the others compete for the lead.
+            return std::iter::once(Action::Serve(answer::not_cached(self.key(), context.now)))
+                .chain(token.map(Action::Vacate))
+                .collect();
+        }
+        self.ask(token, held)
+    }
+
+    fn ask(&mut self, token: Option<Token>, held: Option<Held>) -> Vec<Action> {
+        self.phase = Phase::Asking { token, held };
+        vec![Action::Admit]
+    }
+
+    fn told(&mut self, outcome: Outcome, context: &Context<'_>) -> Vec<Action> {
+        self.collapsed = Some(false);
+        match outcome {
+            Outcome::Answer(answer) => {
+                if Entry::read(&answer.entry).is_some_and(|entry| self.fits(&entry)) {
+                    self.collapsed = Some(true);
+                    return vec![Action::Serve(answer)];
+                }
+                self.why = Reason::VaryMiss;
+                self.ask(None, None)
+            }
+            Outcome::Alone(reason) => {
+                self.why = reason;
+                self.ask(None, None)
+            }
+            Outcome::Lost => {
+                self.collapsed = None;
+                self.phase = Phase::Arrived { held: None };
+                self.on(Event::Routed(Route::Flight), context)
+            }
+        }
+    }
+
+    fn responded(
+        &mut self,
+        token: Option<Token>,
+        held: Option<Held>,
+        requested_at: Wall,
+        head: Head,
+        context: &Context<'_>,
+        actions: &mut Vec<Action>,
+    ) {
+        let failed = matches!(head.outcome, breaker::Outcome::Failure);
+        let stand_in = held.filter(|_| failed).and_then(|held| self.usable_on_error(held, context.now));
+        if let Some(entry) = stand_in {
+            self.why = Reason::UpstreamFailed;
+            let origin = Origin::StaleOnError(head.response.status);
+            actions.extend(serve_all(token, Answer { origin, entry }));
+            return;
+        }
+        self.phase = Phase::Relaying;
+        let Interest::Cacheable(key) = &self.interest else {
+            if matches!(self.interest, Interest::Invalidates(_)) && changes(head.response.status) {
+                actions.push(Action::Invalidate);
+            }
+            actions.push(Action::Relay { stored: false, reason: None });
+            return;
+        };
+        let policy = StoringPolicy {
+            default_ttl: context.rule.cache.default_ttl,
+            stale_if_error: context.rule.cache.stale_if_error,
+        };
+        let verdict = storing::judge(
+            &self.request,
+            &head.response,
+            key.is_partitioned(),
+            &policy,
+            requested_at,
+            context.now,
+        );
+        let too_large = head
+            .response
+            .content_length
+            .is_some_and(|len| usize::try_from(len).map_or(true, |len| len > context.max_body_bytes));
+        let refusal = verdict.share.err().or(too_large.then_some(Reason::TooLarge));
+        if let Some(reason) = refusal {
+            // A failure says nothing about what the upstream answers when it is well: it is not remembered.
+            actions.extend((!failed).then_some(Action::Remember));
+            actions.extend(release(token, if failed { Reason::UpstreamFailed } else { reason }));
+            actions.push(Action::Relay { stored: false, reason: Some(reason) });
+            return;
+        }
+        let store = if !context.rule.cache.enabled {
+            Err(Reason::Disabled)
+        } else if failed {
+            Err(Reason::UpstreamFailed)
+        } else {
+            verdict.store
+        };
+        actions.push(Action::Forget);
+        actions.push(Action::Relay { stored: store.is_ok(), reason: store.as_ref().err().copied() });
+        if token.is_some() || store.is_ok() {
+            let copy = Copy::begin(&head, &self.fields, store.ok(), requested_at, context.now);
+            self.phase = Phase::Copying { token, copy };
+        }
+    }
+
+    fn usable_on_error(&self, held: Held, now: Wall) -> Option<Held> {
+        let entry = Entry::read(&held)?;
+        (entry.is_usable_on_error(now) && self.fits(&entry)).then_some(Rc::clone(&held))
+    }
+
+    /// Whether a stored or shared response may answer this request: permission first, then selection.
+    pub fn fits(&self, entry: &Entry<'_>) -> bool {
+        self.key().is_some_and(|key| fits(entry, key, &self.request, &self.fields))
+    }
+}
+
+/// Whether an entry may answer a request: the key is the same to the byte, what selected the entry selects it again
+/// (RFC 9111 §4.1), and a request with `Authorization` gets only what permits it (RFC 9111 §3.5).
+pub fn fits(entry: &Entry<'_>, key: &Key, request: &RequestHead, fields: &Fields) -> bool {
+    entry.key == key.bytes()
+        && (!request.authorization || entry.meta.authorized || key.is_partitioned())
+        && vary::matches(entry.selecting, fields)
+}
+
+/// Lets the waiters go: this answer is not for them.
+fn release(token: Option<Token>, reason: Reason) -> Option<Action> {
+    token.map(|token| Action::End(token, Outcome::Alone(reason)))
+}
+
+fn serve_all(token: Option<Token>, answer: Answer) -> Vec<Action> {
+    let end = token.map(|token| Action::End(token, Outcome::Answer(answer.clone())));
+    std::iter::once(Action::Serve(answer)).chain(end).collect()
+}
+
+/// The copy received last.
+fn newest(one: Option<Held>, other: Option<Held>) -> Option<Held> {
+    let received = |held: &Option<Held>| {
+        held.as_ref().and_then(|held| Entry::read(held).map(|entry| entry.meta.received_at))
+    };
+    if received(&one) >= received(&other) { one } else { other }
+}
+
+/// RFC 9111 §4.4: a non-error response to an unsafe request.
+fn changes(status: u16) -> bool {
+    (200..400).contains(&status)
+}

@@ -1,0 +1,210 @@
+//! Flights of this worker and their records in shared data.
+//!
+//! Every change of a record is read, computed (`flight::stripe`) and written by compare-and-swap, repeated on
+//! conflict a bounded number of times; a worker that never gets through fetches by itself, which costs the upstream a
+//! request and nobody a wait.
+
+use super::{Slot, Worker};
+use crate::config::plan::{Rule, Scope};
+use crate::exchange::{Event, Held};
+use crate::flight::message::Message;
+use crate::flight::remembered::Remembered;
+use crate::flight::stripe::{self, Joined, Settled, WorkerId};
+use crate::flight::table::{Flight, Lead, Table};
+use crate::flight::{Outcome, Token};
+use crate::host::{Host, QueueId, StreamId};
+use crate::http::Reason;
+use crate::http::key::Digest;
+use crate::telemetry::Occurrence;
+use crate::time::Mono;
+use std::collections::BTreeSet;
+
+/// What one worker knows of flights.
+#[derive(Default)]
+pub(super) struct Flights {
+    pub(super) table: Table<StreamId>,
+    pub(super) remembered: Remembered,
+    /// Who waits until when.
+    pub(super) deadlines: BTreeSet<(Mono, StreamId)>,
+    count: u32,
+}
+
+impl Flights {
+    pub(super) fn forget_deadline(&mut self, stream: StreamId, deadline: &mut Option<Mono>) {
+        if let Some(deadline) = deadline.take() {
+            self.deadlines.remove(&(deadline, stream));
+        }
+    }
+}
+
+impl<H: Host> Worker<H> {
+    /// Joins the flight of the request's key, or leads one.
+    pub(super) fn join(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule) -> Option<Event> {
+        let digest = slot.exchange.key()?.digest();
+        if let Some(token) = self.joinable(digest) {
+            return Some(self.wait(stream, slot, rule, token));
+        }
+        let Some(me) = self.me() else { return Some(Event::Apart(Reason::TooManyWaiters)) };
+        let now = self.host.mono();
+        let lease_until = now.after(rule.coalesce.lease);
+        self.flights.count = self.flights.count.wrapping_add(1);
+        let offered = Token(u64::from(me.0) << 32 | u64::from(self.flights.count));
+        let joined = match rule.coalesce.scope {
+            Scope::Instance => self.change_stripe(digest, |record| {
+                let (record, joined) = stripe::join(record, digest, me, offered, now, lease_until);
+                Some((record, joined))
+            }),
+            Scope::Worker | Scope::Off => None,
+        };
+        if let Some(Joined::Watching(token, lease_until)) = joined {
+            let flight = Flight::new(digest, Lead::Elsewhere, true, lease_until, rule.coalesce.lease);
+            self.flights.table.enter(token, flight);
+            return Some(self.wait(stream, slot, rule, token));
+        }
+        let shared = joined == Some(Joined::Leading);
+        let flight = Flight::new(digest, Lead::Here(stream), shared, lease_until, rule.coalesce.lease);
+        self.flights.table.enter(offered, flight);
+        self.counters.occurred(Occurrence::FlightLed);
+        // Between the look into L1 and the lead another flight may have ended.
+        let fresh = rule.cache.enabled.then(|| self.fresh_in_l1(digest)).flatten();
+        Some(Event::Led(offered, fresh))
+    }
+
+    /// The flight of a key that this worker is in, if the other workers let it be joined still.
+    fn joinable(&mut self, digest: Digest) -> Option<Token> {
+        let token = self.flights.table.joinable(digest)?;
+        if self.flights.table.flight(token).is_some_and(|flight| !flight.shared) {
+            return Some(token);
+        }
+        let (record, _) = self.host.shared(&stripe::stripe_key(digest))?;
+        if stripe::standing(&record, token).is_some_and(|(_, open)| open) {
+            return Some(token);
+        }
+        self.flights.table.close(digest);
+        None
+    }
+
+    fn wait(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule, token: Token) -> Event {
+        let Some(place) = self.flights.table.wait(token, stream, rule.coalesce.max_waiters) else {
+            return Event::Apart(Reason::TooManyWaiters);
+        };
+        // A request that waits again, after a lost leader, keeps its first deadline.
+        let deadline = *slot.deadline.get_or_insert(self.host.mono().after(rule.coalesce.wait_timeout));
+        self.flights.deadlines.insert((deadline, stream));
+        Event::Watching(token, place)
+    }
+
+    /// Ends a flight and tells all who wait in it. Returns whether its resource was changed meanwhile.
+    pub(super) fn end_flight(&mut self, token: Token, outcome: Outcome) -> bool {
+        let Some(flight) = self.flights.table.end(token) else { return false };
+        let settled = if flight.shared {
+            self.change_stripe(flight.digest, |record| stripe::settle(record, token))
+        } else {
+            None
+        };
+        let settled = settled.unwrap_or(Settled { watchers: Vec::new(), tainted: false });
+        if !settled.watchers.is_empty() {
+            let message = Message::Ended(token, outcome.clone()).encode();
+            let me = self.queue.map(|queue| WorkerId(queue.0));
+            for watcher in settled.watchers.iter().filter(|watcher| Some(**watcher) != me) {
+                self.host.send(QueueId(watcher.0), &message);
+            }
+        }
+        self.tell(outcome, flight);
+        settled.tainted
+    }
+
+    /// Another worker's flight ended.
+    pub(super) fn told(&mut self, token: Token, outcome: Outcome) {
+        if let Some(flight) = self.flights.table.end(token) {
+            if matches!(outcome, Outcome::Alone(reason) if reason != Reason::UpstreamFailed) {
+                self.flights.remembered.mark(flight.digest, self.host.mono());
+            }
+            self.tell(outcome, flight);
+        }
+    }
+
+    /// The leader is gone: a waiter of ours takes its place, or the other workers compete.
+    pub(super) fn vacate(&mut self, token: Token) {
+        if self.flights.table.vacate(token) {
+            self.counters.occurred(Occurrence::FlightLost);
+            self.promote_later(token);
+        } else {
+            self.end_flight(token, Outcome::Lost);
+        }
+    }
+
+    /// In a root callback: the first waiter takes a vacant lead.
+    pub(super) fn promote(&mut self, token: Token) {
+        if !self.flights.table.is_vacant(token) {
+            return;
+        }
+        match self.flights.table.promote(token) {
+            Some(stream) => {
+                self.drive(stream, Event::Led(token, None), super::At::Later);
+            }
+            None => {
+                self.end_flight(token, Outcome::Lost);
+            }
+        }
+    }
+
+    /// On the tick: leases led here are renewed; leaders elsewhere whose lease has ended are given up.
+    pub(super) fn watch_leases(&mut self, now: Mono) {
+        for (token, here) in self.flights.table.due(now) {
+            let Some((digest, lease)) =
+                self.flights.table.flight(token).map(|flight| (flight.digest, flight.lease))
+            else {
+                continue;
+            };
+            if here {
+                let until = now.after(lease);
+                self.change_stripe(digest, |record| Some((stripe::renew(record, token, until)?, ())));
+                self.flights.table.extend(token, until);
+                continue;
+            }
+            let standing = self
+                .host
+                .shared(&stripe::stripe_key(digest))
+                .and_then(|(record, _)| stripe::standing(&record, token))
+                .filter(|(lease_until, _)| *lease_until > now);
+            match standing {
+                Some((lease_until, _)) => self.flights.table.extend(token, lease_until),
+                None => {
+                    self.counters.occurred(Occurrence::FlightLost);
+                    self.told(token, Outcome::Lost);
+                }
+            }
+        }
+    }
+
+    /// A key's resource changed: nobody joins its flights any more.
+    pub(super) fn taint(&mut self, digest: Digest) {
+        self.flights.table.close(digest);
+        self.change_stripe(digest, |record| Some((stripe::taint(record, digest)?, ())));
+    }
+
+    /// Changes the stripe of a key; `None` if there is nothing to change, or no getting through.
+    fn change_stripe<T>(&self, digest: Digest, change: impl Fn(&[u8]) -> Option<(Vec<u8>, T)>) -> Option<T> {
+        let key = stripe::stripe_key(digest);
+        for _ in 0..MAX_TRIES {
+            let (record, version) = self.host.shared(&key)?;
+            let (record, result) = change(&record)?;
+            if self.host.share(&key, &record, Some(version)).is_ok() {
+                return Some(result);
+            }
+        }
+        None
+    }
+
+    fn fresh_in_l1(&self, digest: Digest) -> Option<Held> {
+        let (value, _) = self.host.shared(&self.tiers.geometry.slot(digest).key())?;
+        let (kept_until, bytes) = crate::store::l1::unwrap(&value)?;
+        let now = self.host.wall();
+        let entry = crate::store::Entry::read(bytes)?;
+        (entry.is_fresh(now) && now < kept_until).then(|| Held::new(bytes.to_vec()))
+    }
+}
+
+/// Conflicts in a row; each means that another worker got through.
+const MAX_TRIES: u32 = 64;

@@ -1,0 +1,291 @@
+//! One worker: Envoy's callbacks become events, the exchanges' actions become host calls.
+//!
+//! A [`Worker`] belongs to one root context in one VM. It keeps an [`Exchange`] for each request that L1 could not
+//! answer, drives it, and carries out what it says with the flights, the tiers and the breakers. A fresh answer from
+//! L1 needs none of that and is given in [`request`] straight away.
+//!
+//! Envoy lets only a root callback answer other streams, and only a few per callback. So whatever concerns other
+//! streams than the one whose callback runs becomes a [`tasks::Task`], done from the worker's own queue in small
+//! portions; whatever waits has a deadline that the tick watches.
+
+mod breakers;
+pub mod bridge;
+mod flights;
+mod request;
+mod response;
+mod tasks;
+mod tick;
+mod tiers;
+
+use crate::config::plan::{Plan, Rule};
+use crate::exchange::{Action, Context, Event, Exchange, Served, served};
+use crate::flight::stripe::WorkerId;
+use crate::flight::{Answer, Origin};
+use crate::host::{CalloutId, Flow, Host, QueueId, Role, StreamId};
+use crate::http::Reason;
+use crate::http::cache_status::CacheStatus;
+use crate::store::Entry;
+use crate::telemetry::{Answered, Counters};
+use crate::time::{Mono, Wall};
+use std::rc::Rc;
+
+pub use tiers::prepare;
+
+/// Everything one worker knows.
+pub struct Worker<H: Host> {
+    host: H,
+    plan: Rc<Plan>,
+    /// Opened with the first request, since only workers, not the main thread, see requests.
+    queue: Option<QueueId>,
+    streams: hashbrown::HashMap<StreamId, Slot, ahash::RandomState>,
+    flights: flights::Flights,
+    tasks: tasks::Tasks,
+    tiers: tiers::Tiers,
+    breakers: breakers::Breakers,
+    counters: Counters,
+}
+
+/// A request under way, and what else is to be undone when it goes.
+struct Slot {
+    exchange: Exchange,
+    deadline: Option<Mono>,
+    callout: Option<CalloutId>,
+    breaker: Option<usize>,
+}
+
+/// Whose callback is running.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// The request's head arrives: it is let through by `Flow::Continue`.
+    Request,
+    /// The response passes.
+    Response,
+    /// Anything later: the request is paused and must be resumed.
+    Later,
+}
+
+impl<H: Host> Worker<H> {
+    /// A worker under a plan. Shared data must have been [`prepare`]d.
+    pub fn new(host: H, plan: Rc<Plan>) -> Self {
+        let seeds = [host.random(), host.random(), host.random(), host.random()];
+        let [a, b, c, d] = seeds;
+        let hasher = ahash::RandomState::with_seeds(a, b, c, d);
+        let rules: Vec<&str> =
+            plan.rules.iter().chain([&plan.default_rule]).map(|rule| rule.name.as_str()).collect();
+        let counters = Counters::define(&host, &rules);
+        Self {
+            queue: None,
+            streams: hashbrown::HashMap::with_hasher(hasher),
+            flights: flights::Flights::default(),
+            tasks: tasks::Tasks::default(),
+            tiers: tiers::Tiers::new(&plan),
+            breakers: breakers::Breakers::default(),
+            counters,
+            plan,
+            host,
+        }
+    }
+
+    /// Feeds an event to a stream's exchange and carries out what follows, until nothing does.
+    fn drive(&mut self, stream: StreamId, event: Event, at: At) -> Flow {
+        let Some(mut slot) = self.streams.remove(&stream) else { return Flow::Continue };
+        let plan = Rc::clone(&self.plan);
+        let rule = rule(&plan, slot.exchange.rule);
+        let mut flow = Flow::Continue;
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            let context = Context {
+                rule,
+                now: self.host.wall(),
+                remote: self.tiers.can_ask(),
+                max_body_bytes: self.tiers.max_body_bytes(),
+            };
+            for action in slot.exchange.on(event, &context) {
+                if let Some(event) = self.carry_out(stream, &mut slot, rule, action, at, &mut flow) {
+                    next = Some(event);
+                }
+            }
+        }
+        if !slot.exchange.is_waiting() {
+            self.flights.forget_deadline(stream, &mut slot.deadline);
+        }
+        if !slot.exchange.is_over() {
+            self.streams.insert(stream, slot);
+        } else if let Some(callout) = slot.callout {
+            self.tiers.callouts.remove(&callout);
+        }
+        flow
+    }
+
+    /// Carries out one action; returns the event it leads to at once.
+    fn carry_out(
+        &mut self,
+        stream: StreamId,
+        slot: &mut Slot,
+        rule: &Rule,
+        action: Action,
+        at: At,
+        flow: &mut Flow,
+    ) -> Option<Event> {
+        match action {
+            Action::Join => return self.join(stream, slot, rule),
+            Action::LookUp => {
+                *flow = Flow::Pause;
+                return self.look_up(stream, slot);
+            }
+            Action::Admit => return Some(self.admit(stream, slot, rule)),
+            Action::Forward => {
+                self.forward(stream, slot, at);
+                *flow = Flow::Continue;
+            }
+            Action::Park => *flow = Flow::Pause,
+            Action::Serve(answer) => {
+                *flow = Flow::Pause;
+                self.serve(stream, &slot.exchange, &answer);
+            }
+            Action::Relay { stored, reason } => self.relay(stream, &slot.exchange, rule, stored, reason),
+            Action::Fill(entry) => self.fill(slot.exchange.key()?.digest(), &entry),
+            Action::Keep(requested_at, entry) => {
+                self.keep(requested_at, slot.exchange.key()?.digest(), &entry)
+            }
+            Action::End(token, outcome) => {
+                if self.end_flight(token, outcome) {
+                    self.forget(slot.exchange.key()?.digest());
+                }
+            }
+            Action::Vacate(token) => self.vacate(token),
+            Action::Leave(token, place) => self.flights.table.leave(token, place),
+            Action::Record(permit, outcome) => self.record(slot.breaker, permit, outcome),
+            Action::Remember => {
+                let digest = slot.exchange.key()?.digest();
+                self.flights.remembered.mark(digest, self.host.mono());
+            }
+            Action::Forget => self.flights.remembered.clear(slot.exchange.key()?.digest()),
+            Action::Invalidate => self.invalidate(slot.exchange.key()?.digest()),
+        }
+        None
+    }
+
+    /// Lets a request through. A request whose answer may be copied asks for all of it: its own conditions would
+    /// bring a 304 that nobody else can use.
+    fn forward(&mut self, stream: StreamId, slot: &Slot, at: At) {
+        if slot.exchange.is_cacheable() && slot.exchange.request.conditional {
+            for name in ["if-none-match", "if-modified-since"] {
+                self.host.set_request_field(stream, name, None);
+            }
+        }
+        if at != At::Request {
+            self.host.resume(stream);
+        }
+    }
+
+    fn serve(&mut self, stream: StreamId, exchange: &Exchange, answer: &Answer) {
+        let now = self.host.wall();
+        let how =
+            Served { origin: answer.origin, collapsed: exchange.collapsed == Some(true), why: exchange.why };
+        let answered = match answer.origin {
+            _ if how.collapsed => Answered::Collapsed,
+            Origin::L1 => Answered::HitL1,
+            Origin::L2 => Answered::HitL2,
+            Origin::L3 => Answered::HitL3,
+            Origin::Upstream => Answered::Miss,
+            Origin::StaleOnError(_) | Origin::StaleOnOpen => Answered::Stale,
+            Origin::Refused => Answered::Refused,
+        };
+        if matches!(answer.origin, Origin::StaleOnError(_) | Origin::StaleOnOpen | Origin::Refused) {
+            self.counters.because(exchange.rule, exchange.why);
+        }
+        self.account(stream, exchange.rule, answered);
+        // Entries in memory were read before; one that is not whole would be a defect, answered as such.
+        match Entry::read(&answer.entry) {
+            Some(entry) => {
+                let fields = served(&entry, how, now);
+                self.host.reply(stream, entry.meta.status, &fields, entry.body);
+            }
+            None => self.host.reply(stream, 502, &crate::http::Fields::new(), b""),
+        }
+    }
+
+    fn relay(
+        &mut self,
+        stream: StreamId,
+        exchange: &Exchange,
+        rule: &Rule,
+        stored: bool,
+        reason: Option<Reason>,
+    ) {
+        let asked = exchange.is_cacheable();
+        let detail = reason.filter(|_| asked).or((!asked).then_some(exchange.why));
+        let explains =
+            detail.filter(|detail| *detail != exchange.why || !asked || exchange.collapsed.is_some());
+        let status = CacheStatus {
+            fwd: Some(exchange.why.fwd()),
+            stored,
+            collapsed: exchange.collapsed,
+            detail: explains.map(Reason::word),
+            ..CacheStatus::default()
+        };
+        let mut text = Vec::with_capacity(64);
+        status.write(&mut text);
+        self.host.add_response_field(stream, "cache-status", &text);
+        if let Some(reason) = detail {
+            self.counters.because(exchange.rule, reason);
+        }
+        let passed = !asked || (!rule.cache.enabled && exchange.collapsed.is_none());
+        self.account(stream, exchange.rule, if passed { Answered::Pass } else { Answered::Miss });
+    }
+
+    fn account(&mut self, stream: StreamId, rule_index: usize, answered: Answered) {
+        self.counters.answered(rule_index, answered);
+        self.host.annotate(stream, "outcome", answered.word());
+        self.host.annotate(stream, "rule", &rule(&self.plan, rule_index).name);
+    }
+
+    fn me(&mut self) -> Option<WorkerId> {
+        if self.queue.is_none() {
+            let name = format!("breakwater/{:016x}{:016x}", self.host.random(), self.host.random());
+            self.queue = self.host.open_queue(&name);
+        }
+        self.queue.map(|queue| WorkerId(queue.0))
+    }
+}
+
+impl<H: Host> Role for Worker<H> {
+    fn on_tick(&mut self) {
+        self.tick();
+    }
+
+    fn on_message(&mut self, queue: QueueId) {
+        self.message(queue);
+    }
+
+    fn on_callout(&mut self, callout: CalloutId, answer: Option<Vec<u8>>) {
+        self.called_back(callout, answer.as_deref());
+    }
+
+    fn on_request(&mut self, stream: StreamId, end: bool) -> Flow {
+        self.arrived(stream, end)
+    }
+
+    fn on_response(&mut self, stream: StreamId, end: bool) -> Flow {
+        self.responded(stream, end)
+    }
+
+    fn on_response_body(&mut self, stream: StreamId, len: usize, end: bool) -> Flow {
+        self.passed(stream, len, end)
+    }
+
+    fn on_gone(&mut self, stream: StreamId) {
+        self.drive(stream, Event::Gone, At::Response);
+    }
+}
+
+/// The rule at an index; past the operator's rules stands the default one.
+fn rule(plan: &Plan, index: usize) -> &Rule {
+    plan.rules.get(index).unwrap_or(&plan.default_rule)
+}
+
+/// Until when L1 answers by itself.
+fn kept_until(plan: &Plan, now: Wall) -> Wall {
+    now.after(plan.l1.ttl)
+}

@@ -1,0 +1,150 @@
+//! Work that only a root callback may do, in portions.
+//!
+//! Envoy runs each reply on the stack of the one before, and a portion of some three hundred has been seen to kill
+//! the VM; so a callback settles at most [`PORTION`] streams, fewer when the answers are large, and sends the worker
+//! a message to be called again for the rest.
+
+use super::{At, Worker};
+use crate::exchange::Event;
+use crate::flight::message::Message;
+use crate::flight::table::Flight;
+use crate::flight::{Outcome, Token};
+use crate::host::{Host, QueueId, StreamId};
+use crate::http::key::Digest;
+use std::collections::VecDeque;
+
+/// One piece of work.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Tell waiters how their flight ended.
+    Tell(Outcome, VecDeque<StreamId>),
+    /// Requests that waited long enough.
+    TimeOut(VecDeque<StreamId>),
+    /// Let a waiter take a vacant lead.
+    Promote(Token),
+    /// Write to L2 and L3.
+    Write {
+        /// What to write: RESP.
+        pipeline: Vec<u8>,
+        /// In how many commands.
+        commands: usize,
+        /// For which key; `None` once it was forgotten.
+        digest: Digest,
+    },
+}
+
+/// What is to be done, in order.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    queue: VecDeque<Task>,
+    nudged: bool,
+}
+
+impl Tasks {
+    /// Drops writes of a key that are not done yet.
+    pub(super) fn drop_writes(&mut self, forgotten: Digest) {
+        self.queue.retain(|task| !matches!(task, Task::Write { digest, .. } if *digest == forgotten));
+    }
+}
+
+impl<H: Host> Worker<H> {
+    pub(super) fn later(&mut self, task: Task) {
+        self.tasks.queue.push_back(task);
+        self.nudge();
+    }
+
+    pub(super) fn promote_later(&mut self, token: Token) {
+        self.later(Task::Promote(token));
+    }
+
+    pub(super) fn tell(&mut self, outcome: Outcome, flight: Flight<StreamId>) {
+        if !flight.waiters.is_empty() {
+            self.later(Task::Tell(outcome, flight.waiters.into_values().collect()));
+        }
+    }
+
+    /// A message arrived: from another worker, or one's own nudge.
+    pub(super) fn message(&mut self, queue: QueueId) {
+        let message = self.host.receive(queue).and_then(|bytes| Message::decode(&bytes));
+        // A queue of a VM that died under us: its messages are for nobody.
+        if self.queue != Some(queue) {
+            return;
+        }
+        match message {
+            Some(Message::Ended(token, outcome)) => self.told(token, outcome),
+            Some(Message::Nudge) => self.tasks.nudged = false,
+            None => {}
+        }
+        self.work();
+    }
+
+    /// Does a portion; only from a root callback.
+    pub(super) fn work(&mut self) {
+        let mut left = PORTION;
+        while left > 0 {
+            let Some(task) = self.tasks.queue.pop_front() else { break };
+            match task {
+                Task::Tell(outcome, mut streams) => {
+                    let share = left.min(portion(&outcome));
+                    left = left.saturating_sub(PORTION.checked_div(share).unwrap_or(1));
+                    let mut told: usize = 0;
+                    while told < share {
+                        let Some(stream) = streams.pop_front() else { break };
+                        self.drive(stream, Event::Ended(outcome.clone()), At::Later);
+                        told = told.saturating_add(1);
+                    }
+                    left = left.saturating_sub(told);
+                    if !streams.is_empty() {
+                        self.tasks.queue.push_front(Task::Tell(outcome, streams));
+                        break;
+                    }
+                }
+                Task::TimeOut(mut streams) => {
+                    while left > 0 {
+                        let Some(stream) = streams.pop_front() else { break };
+                        self.drive(stream, Event::TimedOut, At::Later);
+                        left = left.saturating_sub(1);
+                    }
+                    if !streams.is_empty() {
+                        self.tasks.queue.push_front(Task::TimeOut(streams));
+                    }
+                }
+                Task::Promote(token) => {
+                    self.promote(token);
+                    left = left.saturating_sub(1);
+                }
+                Task::Write { pipeline, commands, .. } => {
+                    self.write(&pipeline, commands);
+                    left = left.saturating_sub(1);
+                }
+            }
+        }
+        if !self.tasks.queue.is_empty() {
+            self.nudge();
+        }
+    }
+
+    fn nudge(&mut self) {
+        if self.tasks.nudged {
+            return;
+        }
+        // Without a queue the tick does the work.
+        if let Some(me) = self.me() {
+            self.tasks.nudged = self.host.send(QueueId(me.0), &Message::Nudge.encode());
+        }
+    }
+}
+
+/// How many waiters to answer at once: each answer's body is copied out at the end of the callback.
+fn portion(outcome: &Outcome) -> usize {
+    let bytes = match outcome {
+        Outcome::Answer(answer) => answer.entry.len(),
+        Outcome::Alone(_) | Outcome::Lost => 0,
+    };
+    PORTION_BYTES.checked_div(bytes).unwrap_or(PORTION).clamp(1, PORTION)
+}
+
+/// Streams settled per callback.
+const PORTION: usize = 32;
+/// Bytes copied out per callback.
+const PORTION_BYTES: usize = 4 * 1024 * 1024;

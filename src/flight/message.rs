@@ -1,0 +1,133 @@
+//! What workers tell each other through their queues.
+//!
+//! One message per worker and finished flight carries the outcome, the answer's bytes included: thus an answer that
+//! may be shared but not kept needs no place in shared data, and it is copied once per worker, not once per waiter.
+//! Queues are named uniquely per worker incarnation, so a message never reaches a VM it was not meant for; the
+//! token keeps late ones harmless.
+
+use crate::flight::{Answer, Origin, Outcome, Token};
+use crate::http::Reason;
+use std::rc::Rc;
+
+/// A message in a worker's queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// To oneself: there is work that only a root callback may do.
+    Nudge,
+    /// A flight ended.
+    Ended(Token, Outcome),
+}
+
+impl Message {
+    /// The bytes to enqueue.
+    pub fn encode(&self) -> Vec<u8> {
+        let Self::Ended(token, outcome) = self else { return vec![NUDGE] };
+        let mut out = vec![ENDED];
+        out.extend_from_slice(&token.0.to_le_bytes());
+        match outcome {
+            Outcome::Answer(answer) => {
+                let (origin, status) = encode_origin(answer.origin);
+                out.extend_from_slice(&[ANSWER, origin]);
+                out.extend_from_slice(&status.to_le_bytes());
+                out.extend_from_slice(&answer.entry);
+            }
+            Outcome::Alone(reason) => {
+                out.push(ALONE);
+                let place = Reason::ALL.iter().position(|known| known == reason);
+                out.push(place.and_then(|place| u8::try_from(place).ok()).unwrap_or(0));
+            }
+            Outcome::Lost => out.push(LOST),
+        }
+        out
+    }
+
+    /// Reads a message; `None` if it is of no known form.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        if *kind == NUDGE {
+            return Some(Self::Nudge);
+        }
+        if *kind != ENDED {
+            return None;
+        }
+        let (token, rest) = rest.split_first_chunk::<8>()?;
+        let (outcome, rest) = rest.split_first()?;
+        let outcome = match *outcome {
+            ANSWER => {
+                let (origin, rest) = rest.split_first()?;
+                let (status, entry) = rest.split_first_chunk::<2>()?;
+                let origin = decode_origin(*origin, u16::from_le_bytes(*status))?;
+                Outcome::Answer(Answer { origin, entry: Rc::new(entry.to_vec()) })
+            }
+            ALONE => Outcome::Alone(*Reason::ALL.get(usize::from(*rest.first()?))?),
+            LOST => Outcome::Lost,
+            _ => return None,
+        };
+        Some(Self::Ended(Token(u64::from_le_bytes(*token)), outcome))
+    }
+}
+
+fn encode_origin(origin: Origin) -> (u8, u16) {
+    match origin {
+        Origin::Upstream => (0, 0),
+        Origin::L1 => (1, 0),
+        Origin::L2 => (2, 0),
+        Origin::L3 => (3, 0),
+        Origin::StaleOnError(status) => (4, status),
+        Origin::StaleOnOpen => (5, 0),
+        Origin::Refused => (6, 0),
+    }
+}
+
+fn decode_origin(origin: u8, status: u16) -> Option<Origin> {
+    Some(match origin {
+        0 => Origin::Upstream,
+        1 => Origin::L1,
+        2 => Origin::L2,
+        3 => Origin::L3,
+        4 => Origin::StaleOnError(status),
+        5 => Origin::StaleOnOpen,
+        6 => Origin::Refused,
+        _ => return None,
+    })
+}
+
+const NUDGE: u8 = 0;
+const ENDED: u8 = 1;
+const ANSWER: u8 = 0;
+const ALONE: u8 = 1;
+const LOST: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_message_reads_back() {
+        let origins = [
+            Origin::Upstream,
+            Origin::L1,
+            Origin::L2,
+            Origin::L3,
+            Origin::StaleOnError(502),
+            Origin::StaleOnOpen,
+            Origin::Refused,
+        ];
+        let answers = origins
+            .map(|origin| Outcome::Answer(Answer { origin, entry: Rc::new(b"entry".to_vec()) }))
+            .into_iter();
+        let outcomes = answers.chain(Reason::ALL.map(Outcome::Alone)).chain([Outcome::Lost]);
+        let messages = outcomes.map(|outcome| Message::Ended(Token(u64::MAX - 1), outcome));
+        for message in messages.chain([Message::Nudge]) {
+            assert_eq!(Message::decode(&message.encode()), Some(message));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_none(bytes in prop::collection::vec(any::<u8>(), 0..32)) {
+            let _ = Message::decode(&bytes);
+        }
+    }
+}

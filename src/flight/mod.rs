@@ -1,0 +1,60 @@
+//! Coalescing: who fetches, who waits, and what the waiters are told.
+//!
+//! A *flight* is one fetch for one key. Its *leader* is the request that fetches; everyone else with the same key is
+//! a *waiter* of the flight. Within a worker the waiters sit in a [`table`]; between the workers of one Envoy the
+//! flight stands in a [`stripe`] of shared data, in which each worker with waiters is marked once, and a finished
+//! leader tells each marked worker by one [`message`]. Keys that proved uncacheable are [`remembered`], so that nobody
+//! waits for what cannot be shared.
+//!
+//! A flight ends in one of four [`Outcome`]s, and each says what its waiters do.
+
+pub mod message;
+pub mod remembered;
+pub mod stripe;
+pub mod table;
+
+use crate::http::Reason;
+use std::rc::Rc;
+
+/// One fetch for one key; unique in the process: the leader's worker in the upper half, its count in the lower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+/// How a flight ended, and so what its waiters do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is an answer that may be shared: each waiter takes it if it fits its own request.
+    Answer(Answer),
+    /// The answer may not be shared: all waiters go to the upstream, at once and in parallel.
+    Alone(Reason),
+    /// The leader is gone without an answer: the waiters compete for the lead.
+    Lost,
+}
+
+/// An answer to be handed to waiters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Where the leader had it from.
+    pub origin: Origin,
+    /// The encoded entry.
+    pub entry: Rc<Vec<u8>>,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Straight from the upstream.
+    Upstream,
+    /// From L1, kept past its `l1.ttl` because Redis could not be asked.
+    L1,
+    /// From L2.
+    L2,
+    /// From L3.
+    L3,
+    /// A stale copy, in place of the upstream's failure, whose status this is.
+    StaleOnError(u16),
+    /// A stale copy, because the circuit is open.
+    StaleOnOpen,
+    /// The plugin's own refusal: the circuit is open and there is no copy.
+    Refused,
+}

@@ -1,0 +1,231 @@
+//! The flights one worker takes part in, with the requests that wait in them.
+//!
+//! Each waiter has a place of its own, so that it can leave without a search. A flight is led by a request of this
+//! worker or by another worker's; when a leader of ours is lost, the waiter that came first takes its place and the
+//! flight goes on under the same token, so that no other worker needs to know.
+
+use crate::flight::Token;
+use crate::http::key::Digest;
+use crate::time::Mono;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Who leads a flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lead<S> {
+    /// A request of this worker.
+    Here(S),
+    /// A request of another worker.
+    Elsewhere,
+    /// Nobody for the moment: the first waiter is about to be promoted.
+    Vacant,
+}
+
+/// One flight as this worker sees it.
+#[derive(Clone, Debug)]
+pub struct Flight<S> {
+    /// The key that is fetched.
+    pub digest: Digest,
+    /// Who leads.
+    pub lead: Lead<S>,
+    /// Whether other workers may take part: it then stands in a stripe and has a lease to be renewed.
+    pub shared: bool,
+    /// Until when the leader is believed in.
+    pub lease_until: Mono,
+    /// For how long a sign of life counts.
+    pub lease: Duration,
+    /// The waiters by place, in the order in which they came.
+    pub waiters: BTreeMap<u64, S>,
+}
+
+/// All flights of one worker.
+#[derive(Clone, Debug)]
+pub struct Table<S> {
+    flights: BTreeMap<Token, Flight<S>>,
+    joinable: BTreeMap<Digest, Token>,
+    next_place: u64,
+}
+
+impl<S> Flight<S> {
+    /// A flight that nobody waits in yet.
+    pub fn new(digest: Digest, lead: Lead<S>, shared: bool, lease_until: Mono, lease: Duration) -> Self {
+        Self { digest, lead, shared, lease_until, lease, waiters: BTreeMap::new() }
+    }
+}
+
+impl<S> Default for Table<S> {
+    fn default() -> Self {
+        Self { flights: BTreeMap::new(), joinable: BTreeMap::new(), next_place: 0 }
+    }
+}
+
+impl<S: Copy> Table<S> {
+    /// The flight of a key that can be joined, if this worker takes part in one.
+    pub fn joinable(&self, digest: Digest) -> Option<Token> {
+        self.joinable.get(&digest).copied()
+    }
+
+    /// Enters a flight.
+    pub fn enter(&mut self, token: Token, flight: Flight<S>) {
+        self.joinable.insert(flight.digest, token);
+        self.flights.entry(token).or_insert(flight);
+    }
+
+    /// Adds a waiter; its place, or `None` if `max_waiters` wait already or there is no such flight.
+    pub fn wait(&mut self, token: Token, stream: S, max_waiters: u32) -> Option<u64> {
+        let flight = self.flights.get_mut(&token)?;
+        if flight.waiters.len() >= usize::try_from(max_waiters).unwrap_or(usize::MAX) {
+            return None;
+        }
+        let place = self.next_place;
+        self.next_place = self.next_place.wrapping_add(1);
+        flight.waiters.insert(place, stream);
+        Some(place)
+    }
+
+    /// A waiter leaves.
+    pub fn leave(&mut self, token: Token, place: u64) {
+        if let Some(flight) = self.flights.get_mut(&token) {
+            flight.waiters.remove(&place);
+        }
+    }
+
+    /// The leader of ours is lost. Returns whether someone waits to take its place.
+    pub fn vacate(&mut self, token: Token) -> bool {
+        let Some(flight) = self.flights.get_mut(&token) else { return false };
+        flight.lead = Lead::Vacant;
+        !flight.waiters.is_empty()
+    }
+
+    /// The first waiter takes a vacant lead.
+    pub fn promote(&mut self, token: Token) -> Option<S> {
+        let flight = self.flights.get_mut(&token)?;
+        if !matches!(flight.lead, Lead::Vacant) {
+            return None;
+        }
+        let (_, stream) = flight.waiters.pop_first()?;
+        flight.lead = Lead::Here(stream);
+        Some(stream)
+    }
+
+    /// Whether a flight's lead is vacant.
+    pub fn is_vacant(&self, token: Token) -> bool {
+        self.flights.get(&token).is_some_and(|flight| matches!(flight.lead, Lead::Vacant))
+    }
+
+    /// Nobody joins the key's flight any more; it ends normally for those in it.
+    pub fn close(&mut self, digest: Digest) {
+        self.joinable.remove(&digest);
+    }
+
+    /// A flight ends here: takes it out with those who wait in it.
+    pub fn end(&mut self, token: Token) -> Option<Flight<S>> {
+        let flight = self.flights.remove(&token)?;
+        if self.joinable.get(&flight.digest) == Some(&token) {
+            self.joinable.remove(&flight.digest);
+        }
+        Some(flight)
+    }
+
+    /// A flight.
+    pub fn flight(&self, token: Token) -> Option<&Flight<S>> {
+        self.flights.get(&token)
+    }
+
+    /// The leader is believed in for longer.
+    pub fn extend(&mut self, token: Token, lease_until: Mono) {
+        if let Some(flight) = self.flights.get_mut(&token) {
+            flight.lease_until = lease_until;
+        }
+    }
+
+    /// Flights between workers that need a look: those led here of whose lease half is over, and those led elsewhere
+    /// whose lease has ended. (token, whether led here)
+    pub fn due(&self, now: Mono) -> Vec<(Token, bool)> {
+        self.flights
+            .iter()
+            .filter(|(_, flight)| flight.shared)
+            .map(|(token, flight)| (*token, flight, !matches!(flight.lead, Lead::Elsewhere)))
+            .filter(|(_, flight, here)| {
+                let margin = if *here { flight.lease.div_f32(2.0) } else { Duration::ZERO };
+                now.after(margin) >= flight.lease_until
+            })
+            .map(|(token, _, here)| (token, here))
+            .collect()
+    }
+
+    /// Number of flights and of waiters in all of them.
+    pub fn counts(&self) -> (usize, usize) {
+        let waiters =
+            self.flights.values().fold(0usize, |sum, flight| sum.saturating_add(flight.waiters.len()));
+        (self.flights.len(), waiters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Digest = Digest([1; 16]);
+    const T: Token = Token(5);
+    const LEASE: Duration = Duration::from_millis(100);
+
+    fn led_by(stream: u32) -> Table<u32> {
+        let mut table = Table::default();
+        table.enter(T, Flight::new(KEY, Lead::Here(stream), true, Mono(100), LEASE));
+        table
+    }
+
+    #[test]
+    fn waiters_are_taken_up_to_the_limit_and_no_further() {
+        let mut table = led_by(1);
+        assert!(table.wait(T, 2, 2).is_some());
+        assert!(table.wait(T, 3, 2).is_some());
+        assert_eq!(table.wait(T, 4, 2), None);
+        assert_eq!(table.counts(), (1, 2));
+    }
+
+    #[test]
+    fn the_waiter_that_came_first_takes_a_lost_lead() {
+        let mut table = led_by(1);
+        let gone = table.wait(T, 2, 9).unwrap();
+        table.wait(T, 3, 9).unwrap();
+        table.wait(T, 4, 9).unwrap();
+        table.leave(T, gone);
+        assert_eq!(table.promote(T), None, "the lead is taken");
+        assert!(table.vacate(T));
+        assert_eq!(table.promote(T), Some(3));
+        assert_eq!(table.joinable(KEY), Some(T));
+        assert_eq!(table.end(T).unwrap().waiters.into_values().collect::<Vec<_>>(), [4]);
+    }
+
+    #[test]
+    fn a_closed_flight_ends_for_those_in_it_and_lets_a_new_one_stand() {
+        let mut table = led_by(1);
+        table.wait(T, 2, 9).unwrap();
+        table.close(KEY);
+        assert_eq!(table.joinable(KEY), None);
+        table.enter(Token(6), Flight::new(KEY, Lead::Here(3), true, Mono(100), LEASE));
+        assert_eq!(table.end(T).unwrap().waiters.len(), 1);
+        assert_eq!(table.joinable(KEY), Some(Token(6)));
+    }
+
+    #[test]
+    fn leases_fall_due_for_shared_flights_only() {
+        let mut table = led_by(1);
+        table.enter(Token(6), Flight::new(Digest([2; 16]), Lead::Elsewhere, true, Mono(90), LEASE));
+        table.enter(Token(7), Flight::new(Digest([3; 16]), Lead::Here(2), false, Mono(10), LEASE));
+        assert_eq!(table.due(Mono(49)), []);
+        assert_eq!(table.due(Mono(50)), [(T, true)], "half of its lease is over");
+        table.extend(T, Mono(900));
+        assert_eq!(table.due(Mono(89)), []);
+        assert_eq!(table.due(Mono(90)), [(Token(6), false)]);
+    }
+
+    #[test]
+    fn a_flight_nobody_waits_in_has_no_successor() {
+        let mut table = led_by(1);
+        assert!(!table.vacate(T));
+        assert_eq!(table.promote(T), None);
+    }
+}

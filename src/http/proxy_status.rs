@@ -1,0 +1,70 @@
+//! What the client is told when there is no answer to give: Proxy-Status (RFC 9209).
+//!
+//! One member of a list of structured fields, e.g. `breakwater; error=destination_unavailable; details="circuit open"`.
+
+use super::cache_status::{NAME, write_string};
+
+/// The kinds of failure this proxy itself answers for (RFC 9209 §2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyError {
+    /// The upstream is known not to answer; it was not asked.
+    DestinationUnavailable,
+    /// The upstream ended the exchange before its answer was complete.
+    HttpResponseIncomplete,
+    /// The upstream's answer did not come in time.
+    HttpResponseTimeout,
+}
+
+impl ProxyError {
+    /// The token.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::DestinationUnavailable => "destination_unavailable",
+            Self::HttpResponseIncomplete => "http_response_incomplete",
+            Self::HttpResponseTimeout => "http_response_timeout",
+        }
+    }
+
+    /// Appends the member to `out`, with `details` for people; they are left out when empty.
+    pub fn write(self, details: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(NAME);
+        out.extend_from_slice(b"; error=");
+        out.extend_from_slice(self.word().as_bytes());
+        if !details.is_empty() {
+            out.extend_from_slice(b"; details=");
+            write_string(details, out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_is_read_by_another_parser() {
+        for (error, details, expected) in [
+            (
+                ProxyError::DestinationUnavailable,
+                "circuit open",
+                "breakwater; error=destination_unavailable; details=\"circuit open\"",
+            ),
+            (ProxyError::HttpResponseIncomplete, "", "breakwater; error=http_response_incomplete"),
+            (
+                ProxyError::HttpResponseTimeout,
+                "a\"b",
+                "breakwater; error=http_response_timeout; details=\"a\\\"b\"",
+            ),
+        ] {
+            let mut out = Vec::new();
+            error.write(details, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+            let list: sfv::List = sfv::Parser::new(&out).parse().unwrap();
+            let [sfv::ListEntry::Item(item)] = &list[..] else { panic!("{expected} is not one member") };
+            assert_eq!(item.params["error"].as_token().unwrap().as_str(), error.word());
+            let found =
+                item.params.get("details").map_or("", |details| details.as_string().unwrap().as_str());
+            assert_eq!(found, details);
+        }
+    }
+}

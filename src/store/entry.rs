@@ -1,0 +1,244 @@
+//! The stored response, in every tier the same bytes.
+//!
+//! A fixed head of little-endian numbers, then the key, the selecting fields (Vary), the fields and the body. Magic and
+//! version come first: fields are never added to a version, a reader takes the versions it knows, and everything
+//! else is a miss. Bytes from Redis may have been written by anybody, so every length is checked against what is
+//! there, and a reader compares the full key before it believes an entry.
+
+use crate::http::fields;
+use crate::time::Wall;
+use std::time::Duration;
+
+/// What a response is stored with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Status code of the response.
+    pub status: u16,
+    /// When its head arrived.
+    pub received_at: Wall,
+    /// Its age on arrival (RFC 9111 §4.2.3 `corrected_initial_age`).
+    pub initial_age: Duration,
+    /// End of its freshness.
+    pub fresh_until: Wall,
+    /// Until when it may stand in for a failing upstream; not before `fresh_until`.
+    pub stale_until: Wall,
+    /// Whether it may answer requests with `Authorization` whose caller is not part of the key (RFC 9111 §3.5).
+    pub authorized: bool,
+}
+
+/// A stored response, borrowed from the bytes it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Status and times.
+    pub meta: Meta,
+    /// The full key it was stored under.
+    pub key: &'a [u8],
+    /// The request fields that selected it (`http::vary`); empty without Vary.
+    pub selecting: &'a [u8],
+    /// Its end-to-end fields as a block (`http::fields`).
+    pub fields: &'a [u8],
+    /// Its complete body.
+    pub body: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    /// Reads an entry; `None` if the bytes are not one of a known version, whole and exact.
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut at = Reader { rest: bytes };
+        if at.take(MAGIC.len())? != MAGIC || at.u8()? != VERSION {
+            return None;
+        }
+        let flags = at.u8()?;
+        let status = u16::try_from(at.u32()?).ok()?;
+        let meta = Meta {
+            status,
+            received_at: Wall(at.u64()?),
+            initial_age: Duration::from_millis(at.u64()?),
+            fresh_until: Wall(at.u64()?),
+            stale_until: Wall(at.u64()?),
+            authorized: flags & AUTHORIZED != 0,
+        };
+        let (key_len, selecting_len) = (at.len()?, at.len()?);
+        let (fields_len, body_len) = (at.len()?, at.len()?);
+        let entry = Self {
+            meta,
+            key: at.take(key_len)?,
+            selecting: at.take(selecting_len)?,
+            fields: at.take(fields_len)?,
+            body: at.take(body_len)?,
+        };
+        (at.rest.is_empty() && (100..1000).contains(&status)).then_some(entry)
+    }
+
+    /// Reads an entry that did not come from this process: its field block is walked as well.
+    pub fn read_foreign(bytes: &'a [u8]) -> Option<Self> {
+        Self::read(bytes).filter(|entry| fields::is_sound(entry.fields))
+    }
+
+    /// The bytes to store.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.encoded_len());
+        let flags = if self.meta.authorized { AUTHORIZED } else { 0 };
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&[VERSION, flags]);
+        out.extend_from_slice(&u32::from(self.meta.status).to_le_bytes());
+        for number in [
+            self.meta.received_at.0,
+            crate::time::millis(self.meta.initial_age),
+            self.meta.fresh_until.0,
+            self.meta.stale_until.0,
+        ] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        let parts = [self.key, self.selecting, self.fields, self.body];
+        for part in parts {
+            out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        for part in parts {
+            out.extend_from_slice(part);
+        }
+        out
+    }
+
+    /// How many bytes [`Self::encode`] gives.
+    pub fn encoded_len(&self) -> usize {
+        [self.key, self.selecting, self.fields, self.body]
+            .iter()
+            .fold(HEAD_BYTES, |sum, part| sum.saturating_add(part.len()))
+    }
+
+    /// The response's age now (RFC 9111 §4.2.3 `current_age`).
+    pub fn age(&self, now: Wall) -> Duration {
+        self.meta.initial_age.saturating_add(now.since(self.meta.received_at))
+    }
+
+    /// Whether it may be reused without asking (RFC 9111 §4.2).
+    pub fn is_fresh(&self, now: Wall) -> bool {
+        now < self.meta.fresh_until
+    }
+
+    /// Whether it may stand in for a failing upstream (RFC 5861 §4).
+    pub fn is_usable_on_error(&self, now: Wall) -> bool {
+        now < self.meta.stale_until
+    }
+
+    /// What is left of its lifetime, negative once stale, in whole seconds rounded towards the past.
+    pub fn ttl_seconds(&self, now: Wall) -> i64 {
+        let left = i128::from(self.meta.fresh_until.0).saturating_sub(i128::from(now.0));
+        i64::try_from(left.div_euclid(1000)).unwrap_or(i64::MAX)
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.rest.split_first_chunk::<N>()?;
+        self.rest = rest;
+        Some(*head)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn len(&mut self) -> Option<usize> {
+        usize::try_from(self.u32()?).ok()
+    }
+}
+
+const MAGIC: &[u8] = b"BW";
+const VERSION: u8 = 1;
+const AUTHORIZED: u8 = 1;
+/// Magic, version and flags, status, four times, four lengths.
+const HEAD_BYTES: usize = 4 + 4 + 4 * 8 + 4 * 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Fields;
+    use proptest::prelude::*;
+
+    fn meta() -> Meta {
+        Meta {
+            status: 200,
+            received_at: Wall(10_000),
+            initial_age: Duration::from_millis(2_500),
+            fresh_until: Wall(15_000),
+            stale_until: Wall(60_000),
+            authorized: true,
+        }
+    }
+
+    #[test]
+    fn a_stored_entry_reads_back_as_it_was() {
+        let fields = Fields::of([(&b"etag"[..], &b"\"1\""[..])]);
+        let entry =
+            Entry { meta: meta(), key: b"k", selecting: b"v", fields: fields.as_block(), body: b"hello" };
+        let bytes = entry.encode();
+        assert_eq!(bytes.len(), entry.encoded_len());
+        assert_eq!(Entry::read_foreign(&bytes), Some(entry));
+    }
+
+    #[test]
+    fn the_bytes_of_version_1_stay_as_they_are() {
+        let entry = Entry { meta: meta(), key: b"k", selecting: b"", fields: &[0; 4], body: b"b" };
+        let golden = "42570101c80000001027000000000000c409000000000000983a00000000000060ea000000000000\
+                      010000000000000004000000010000006b0000000062";
+        let hex: String = entry.encode().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, golden);
+    }
+
+    #[test]
+    fn an_entry_cut_short_lengthened_or_of_another_version_is_a_miss() {
+        let bytes =
+            Entry { meta: meta(), key: b"k", selecting: b"", fields: &[0; 4], body: b"body" }.encode();
+        for len in 0..bytes.len() {
+            assert_eq!(Entry::read(&bytes[..len]), None, "{len} bytes");
+        }
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert_eq!(Entry::read(&longer), None);
+        let mut newer = bytes;
+        newer[2] = VERSION + 1;
+        assert_eq!(Entry::read(&newer), None);
+    }
+
+    #[test]
+    fn freshness_ends_at_its_moment_and_staleness_at_its_own() {
+        let entry = Entry { meta: meta(), key: b"", selecting: b"", fields: b"", body: b"" };
+        assert!(entry.is_fresh(Wall(14_999)) && !entry.is_fresh(Wall(15_000)));
+        assert!(entry.is_usable_on_error(Wall(59_999)) && !entry.is_usable_on_error(Wall(60_000)));
+        assert_eq!(entry.ttl_seconds(Wall(14_000)), 1);
+        assert_eq!(entry.ttl_seconds(Wall(15_001)), -1);
+        assert_eq!(entry.age(Wall(11_000)), Duration::from_millis(3_500));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_entry_or_a_miss(mut bytes in prop::collection::vec(any::<u8>(), 0..200), own in any::<bool>()) {
+            if own && bytes.len() > 3 {
+                bytes[..3].copy_from_slice(b"BW\x01");
+            }
+            if let Some(entry) = Entry::read_foreign(&bytes) {
+                prop_assert_eq!(entry.encoded_len(), bytes.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The tiers: what is kept, where, and how it is asked for.
+//!
+//! [`entry`] is the one form of a stored response in every tier. [`l1`] lays entries out in Envoy's shared data, which
+//! neither evicts nor deletes; [`remote`] speaks the dialogue with L2 and L3 through the bridge, and [`health`]
+//! decides when Redis is not worth asking. All of it is pure: bytes and times in, bytes and decisions out.
+
+pub mod entry;
+pub mod health;
+pub mod l1;
+pub mod remote;
+
+pub use entry::Entry;

@@ -1,0 +1,188 @@
+//! What operators see: names of stats and tags, and the counting behind them.
+//!
+//! Everything is counted in the VM and handed to Envoy on the tick: a request costs no host call here. Names are
+//! `breakwater.<what>.<kind>.rule.<rule>`; Envoy's `stats_tags` turn the last parts into labels.
+
+use crate::host::{Host, MetricId, MetricKind};
+use crate::http::Reason;
+
+/// How a request was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Answered {
+    /// From L1.
+    HitL1,
+    /// From L2.
+    HitL2,
+    /// From L3.
+    HitL3,
+    /// By another request's fetch.
+    Collapsed,
+    /// From a stale copy, in place of a failure.
+    Stale,
+    /// By the upstream, on our behalf.
+    Miss,
+    /// By the upstream, without our doing.
+    Pass,
+    /// By the plugin's own error.
+    Refused,
+}
+
+impl Answered {
+    /// All of them, in the order of their counters.
+    pub const ALL: [Self; 8] = [
+        Self::HitL1,
+        Self::HitL2,
+        Self::HitL3,
+        Self::Collapsed,
+        Self::Stale,
+        Self::Miss,
+        Self::Pass,
+        Self::Refused,
+    ];
+
+    /// The word in stats, access logs and spans.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::HitL1 => "hit-l1",
+            Self::HitL2 => "hit-l2",
+            Self::HitL3 => "hit-l3",
+            Self::Collapsed => "collapsed",
+            Self::Stale => "stale",
+            Self::Miss => "miss",
+            Self::Pass => "pass",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What happens beside requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Occurrence {
+    /// A flight began.
+    FlightLed,
+    /// A leader was lost and a waiter took its place, or the waiters competed anew.
+    FlightLost,
+    /// An entry was put into L1.
+    L1Stored,
+    /// An entry was driven out of L1 to make room.
+    L1Evicted,
+    /// Redis did not answer, or not in RESP.
+    L2Failed,
+    /// Redis answered but refused a write.
+    L2Refused,
+    /// What Redis held was not an entry of ours.
+    L2Corrupt,
+    /// Redis was taken out of the requests' way.
+    L2Down,
+    /// Redis was taken back.
+    L2Up,
+    /// A circuit opened.
+    BreakerOpened,
+    /// A circuit closed.
+    BreakerClosed,
+    /// A resource was changed by an unsafe request.
+    Invalidated,
+}
+
+impl Occurrence {
+    /// All of them, in the order of their counters.
+    pub const ALL: [Self; 12] = [
+        Self::FlightLed,
+        Self::FlightLost,
+        Self::L1Stored,
+        Self::L1Evicted,
+        Self::L2Failed,
+        Self::L2Refused,
+        Self::L2Corrupt,
+        Self::L2Down,
+        Self::L2Up,
+        Self::BreakerOpened,
+        Self::BreakerClosed,
+        Self::Invalidated,
+    ];
+
+    /// The stat's name.
+    pub fn stat(self) -> &'static str {
+        match self {
+            Self::FlightLed => "breakwater.flights.led",
+            Self::FlightLost => "breakwater.flights.lost",
+            Self::L1Stored => "breakwater.l1.stored",
+            Self::L1Evicted => "breakwater.l1.evicted",
+            Self::L2Failed => "breakwater.l2.failed",
+            Self::L2Refused => "breakwater.l2.refused",
+            Self::L2Corrupt => "breakwater.l2.corrupt",
+            Self::L2Down => "breakwater.l2.down",
+            Self::L2Up => "breakwater.l2.up",
+            Self::BreakerOpened => "breakwater.breaker.opened",
+            Self::BreakerClosed => "breakwater.breaker.closed",
+            Self::Invalidated => "breakwater.invalidated",
+        }
+    }
+}
+
+/// Counters of one worker, not yet handed over.
+#[derive(Debug)]
+pub struct Counters {
+    answered: Vec<Counter>,
+    reasons: Vec<Counter>,
+    occurrences: Vec<Counter>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counter {
+    metric: Option<MetricId>,
+    pending: u64,
+}
+
+impl Counters {
+    /// Defines all stats for these rules, so that they show as zero from the start.
+    pub fn define(host: &impl Host, rules: &[&str]) -> Self {
+        let define = |name: &str| Counter { metric: host.metric(MetricKind::Counter, name), pending: 0 };
+        let per_rule =
+            |what: &str, word: &str, rule: &str| define(&format!("breakwater.{what}.{word}.rule.{rule}"));
+        let requests =
+            |rule: &&str| Answered::ALL.map(|answered| per_rule("requests", answered.word(), rule));
+        let reasons = |rule: &&str| Reason::ALL.map(|reason| per_rule("reasons", reason.word(), rule));
+        Self {
+            answered: rules.iter().flat_map(requests).collect(),
+            reasons: rules.iter().flat_map(reasons).collect(),
+            occurrences: Occurrence::ALL.map(|occurrence| define(occurrence.stat())).to_vec(),
+        }
+    }
+
+    /// A request was answered.
+    pub fn answered(&mut self, rule: usize, answered: Answered) {
+        count(&mut self.answered, place(rule, &Answered::ALL, answered));
+    }
+
+    /// A request was not answered from the store, or a response not stored, because.
+    pub fn because(&mut self, rule: usize, reason: Reason) {
+        count(&mut self.reasons, place(rule, &Reason::ALL, reason));
+    }
+
+    /// Something happened.
+    pub fn occurred(&mut self, occurrence: Occurrence) {
+        count(&mut self.occurrences, place(0, &Occurrence::ALL, occurrence));
+    }
+
+    /// Hands over what was counted.
+    pub fn flush(&mut self, host: &impl Host) {
+        for counter in self.answered.iter_mut().chain(&mut self.reasons).chain(&mut self.occurrences) {
+            let pending = std::mem::take(&mut counter.pending);
+            if let (Some(metric), Ok(pending @ 1..)) = (counter.metric, i64::try_from(pending)) {
+                host.add(metric, pending);
+            }
+        }
+    }
+}
+
+fn place<T: PartialEq, const N: usize>(rule: usize, all: &[T; N], one: T) -> usize {
+    let within = all.iter().position(|other| *other == one).unwrap_or(0);
+    rule.saturating_mul(N).saturating_add(within)
+}
+
+fn count(counters: &mut [Counter], place: usize) {
+    if let Some(counter) = counters.get_mut(place) {
+        counter.pending = counter.pending.saturating_add(1);
+    }
+}

@@ -1,0 +1,329 @@
+//! The judge: follows what happens and says which promise was broken first.
+
+use crate::origin::{Made, Origin, SLOWEST};
+use crate::scenario::{Scenario, Terms};
+use breakwater::host::sim::{Asked, Client, ClientId, End, Happening, Stop, World};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// Envoy's rules are kept.
+    Manners,
+    /// One upstream request at a time for a key.
+    OneFlight,
+    /// Everybody is answered or gone in time.
+    NobodyStranded,
+    /// Nobody gets what was made for another alone.
+    Sharing,
+    /// What is handed out is whole and what was asked for.
+    Whole,
+    /// What is served from the store is fresh, unless the upstream fails.
+    Fresh,
+    /// Nothing fetched before a write was answered is served to who came after.
+    AfterWrites,
+    /// What may not be kept is not written anywhere.
+    Keeping,
+    /// Memory is bounded.
+    Bounded,
+}
+
+/// How far the promise of one flight reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Nowhere,
+    Worker,
+    Envoy,
+}
+
+#[derive(Clone, Debug)]
+pub struct Breach {
+    pub promise: Promise,
+    pub what: String,
+}
+
+/// What the judge knows of an upstream request under way.
+struct Flight {
+    asked: Asked,
+    order: u64,
+    /// Its worker's VM died.
+    lost: bool,
+    /// It leads nobody: it had waited long enough, or found no place to wait.
+    alone: bool,
+}
+
+pub struct Judge {
+    origin: Rc<RefCell<Origin>>,
+    terms: Terms,
+    idle: Duration,
+    envoys: usize,
+    reach: Reach,
+    /// Counts happenings: what came before what.
+    order: u64,
+    began: BTreeMap<ClientId, u64>,
+    due: BTreeSet<(Duration, ClientId)>,
+    due_at: BTreeMap<ClientId, Duration>,
+    flights: BTreeMap<u64, Flight>,
+    /// When each answer, or its latest confirmation, was asked for (order) and complete (time).
+    asked: BTreeMap<u64, u64>,
+    completed: BTreeMap<u64, (u64, Duration)>,
+    writes_under_way: BTreeMap<(usize, String), u32>,
+    written: BTreeMap<(usize, String), u64>,
+    /// URLs that gave, on this Envoy, an answer that not all may share.
+    unshared: BTreeSet<(usize, String)>,
+    failed_at: BTreeMap<usize, Duration>,
+    /// Confirmations that took the permission back: by Envoy and answer, when asked for.
+    revoked: BTreeMap<(usize, u64), u64>,
+}
+
+impl Judge {
+    pub fn new(scenario: &Scenario, origin: Rc<RefCell<Origin>>, reach: Reach) -> Self {
+        Self {
+            origin,
+            terms: scenario.terms,
+            idle: scenario.config.stream_idle_timeout,
+            envoys: scenario.config.envoys,
+            reach,
+            order: 0,
+            began: BTreeMap::new(),
+            due: BTreeSet::new(),
+            due_at: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            completed: BTreeMap::new(),
+            writes_under_way: BTreeMap::new(),
+            written: BTreeMap::new(),
+            unshared: BTreeSet::new(),
+            failed_at: BTreeMap::new(),
+            revoked: BTreeMap::new(),
+        }
+    }
+
+    /// Judges what happened since the last time.
+    pub fn look(&mut self, world: &mut World) -> Result<(), Breach> {
+        for happening in world.happenings() {
+            self.order += 1;
+            self.follow(happening, world)?;
+        }
+        if world.is_faulty() {
+            return breach(Promise::Manners, world.faults().join("; "));
+        }
+        if let Some((due, client)) = self.due.first().filter(|(due, _)| *due < world.now()) {
+            return breach(Promise::NobodyStranded, format!("{client:?} is not answered, due at {due:?}"));
+        }
+        for envoy in 0..self.envoys {
+            let held = world.footprint(envoy);
+            if held.shared_bytes > self.terms.shared_bytes || held.message_bytes > self.terms.message_bytes {
+                return breach(Promise::Bounded, format!("Envoy {envoy} holds {held:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// When a run is over: nobody is left.
+    pub fn close(&self) -> Result<(), Breach> {
+        match self.due.first() {
+            Some((_, client)) => breach(Promise::NobodyStranded, format!("{client:?} was never answered")),
+            None => Ok(()),
+        }
+    }
+
+    fn follow(&mut self, happening: Happening, world: &World) -> Result<(), Breach> {
+        match happening {
+            Happening::Began(client) => {
+                self.began.insert(client, self.order);
+                let patience = self.terms.wait_timeout + SLOWEST + self.terms.redis_timeout * 3 + SLACK;
+                self.expect(client, world.now() + patience);
+            }
+            Happening::Asked(asked) => self.follow_asked(asked, world)?,
+            Happening::Heading { serial } => self.follow_heading(serial, world.now()),
+            Happening::Stopped { serial, stop } => self.follow_stopped(serial, stop, world.now()),
+            Happening::Headed(client) => {
+                let client = world.client(client).unwrap();
+                let method = client.request.fields.get(":method").unwrap_or_default();
+                let status = client.status().unwrap_or(0);
+                if method == b"POST" && (200..400).contains(&status) {
+                    self.written.insert(place(&client), self.order);
+                }
+                self.judge_head(&client, world.now())?;
+            }
+            Happening::Ended(client) => {
+                let client = world.client(client).unwrap();
+                if let Some(due) = self.due_at.remove(&client.id) {
+                    self.due.remove(&(due, client.id));
+                }
+                self.judge_body(&client)?;
+            }
+            Happening::Trapped { envoy, worker } => {
+                for flight in self.flights.values_mut() {
+                    flight.lost |= flight.asked.envoy == envoy && flight.asked.worker == worker;
+                }
+                for client in self.due_at.keys().copied().collect::<Vec<_>>() {
+                    if world.with_client(client, |client| client.vm_died).unwrap_or(false) {
+                        self.expect(client, world.now() + self.idle + SLACK);
+                    }
+                }
+            }
+            Happening::Restarted { envoy } => {
+                // Nothing of that Envoy is left that could remember.
+                self.written.retain(|(at, _), _| *at != envoy);
+                self.unshared.retain(|(at, _)| *at != envoy);
+                self.revoked.retain(|(at, _), _| *at != envoy);
+            }
+            Happening::Kept { place, serial, .. } => {
+                if let Some(why) = self.made(serial).and_then(|made| made.forbidden) {
+                    return breach(
+                        Promise::Keeping,
+                        format!("answer {serial} ({why}) was written to {place:?}"),
+                    );
+                }
+            }
+            Happening::Started { .. } | Happening::Called { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, client: ClientId, due: Duration) {
+        if let Some(old) = self.due_at.insert(client, due) {
+            self.due.remove(&(old, client));
+        }
+        self.due.insert((due, client));
+    }
+
+    fn made(&self, serial: u64) -> Option<Made> {
+        self.origin.borrow().made.get(&serial).cloned()
+    }
+
+    fn follow_asked(&mut self, asked: Asked, world: &World) -> Result<(), Breach> {
+        self.asked.insert(asked.serial, self.order);
+        let key = (asked.envoy, path(&asked));
+        if method(&asked) == b"POST" {
+            *self.writes_under_way.entry(key).or_default() += 1;
+        } else if let Some(other) =
+            self.flights.values().find(|flight| self.is_needless(&asked, flight, world))
+        {
+            let what = format!(
+                "{:?} went upstream for {} beside serial {}",
+                asked.client, key.1, other.asked.serial
+            );
+            return breach(Promise::OneFlight, what);
+        }
+        let alone = self.goes_alone(&asked, world);
+        let flight = Flight { asked, order: self.order, lost: false, alone };
+        self.flights.insert(flight.asked.serial, flight);
+        Ok(())
+    }
+
+    /// Whether `asked` should have waited for `flight`; each line that says no is an exception to the promise.
+    fn is_needless(&self, asked: &Asked, flight: &Flight, world: &World) -> bool {
+        let other = &flight.asked;
+        let place = (asked.envoy, path(asked));
+        let within = match self.reach {
+            Reach::Nowhere => false,
+            Reach::Worker => asked.envoy == other.envoy && asked.worker == other.worker,
+            Reach::Envoy => asked.envoy == other.envoy,
+        };
+        within
+            && path(asked) == path(other)
+            && method(asked) == b"GET"
+            && method(other) == b"GET"
+            // A request with no-store takes no part.
+            && asked.fields.get("cache-control") != Some(b"no-store")
+            && other.fields.get("cache-control") != Some(b"no-store")
+            // The leader's VM died.
+            && !flight.lost
+            // The leader was silent for longer than its lease.
+            && world.now() < other.at + self.terms.lease
+            // Either of them has waited long enough, or found no place to wait.
+            && !flight.alone
+            && !self.goes_alone(asked, world)
+            // Known, on this Envoy, for answers that not all may share.
+            && !self.unshared.contains(&place)
+            // A write made the flight's answer unfit for those who come after.
+            && !self.writes_under_way.contains_key(&place)
+            && self.written.get(&place).is_none_or(|written| *written < flight.order)
+    }
+
+    fn goes_alone(&self, asked: &Asked, world: &World) -> bool {
+        let began = world.with_client(asked.client, |client| client.began).unwrap();
+        let patient = world.now() + Duration::from_millis(1) < began + self.terms.wait_timeout;
+        !patient || self.waiting(asked, world) >= self.terms.max_waiters
+    }
+
+    /// How many requests for the same URL are under way on the same worker.
+    fn waiting(&self, asked: &Asked, world: &World) -> u32 {
+        let same = |client: &Client| {
+            client.request.envoy == asked.envoy
+                && client.request.worker == asked.worker
+                && client.request.fields.get(":path") == asked.fields.get(":path")
+        };
+        let open = self.due_at.keys().filter(|client| world.with_client(**client, same).unwrap_or(false));
+        u32::try_from(open.count()).unwrap().saturating_sub(2)
+    }
+
+    fn follow_heading(&mut self, serial: u64, now: Duration) {
+        let Some(made) = self.made(serial) else { return };
+        if made.status >= 500 {
+            self.failed_at.insert(made.envoy, now);
+        }
+        if made.method == "GET" && (made.forbidden.is_some() || made.language.is_some()) {
+            self.unshared.insert((made.envoy, made.url.clone()));
+        }
+        if let Some(confirmed) = made.confirms {
+            let asked = self.asked[&serial];
+            match made.forbidden {
+                Some(_) => self.revoked.insert((made.envoy, confirmed), asked),
+                None => self.revoked.remove(&(made.envoy, confirmed)),
+            };
+        }
+    }
+
+    fn follow_stopped(&mut self, serial: u64, stop: Stop, now: Duration) {
+        let Some(flight) = self.flights.remove(&serial) else { return };
+        let place = (flight.asked.envoy, path(&flight.asked));
+        if let Some(count) =
+            self.writes_under_way.get_mut(&place).filter(|_| method(&flight.asked) == b"POST")
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.writes_under_way.remove(&place);
+            }
+        }
+        if stop == Stop::Failed || stop == Stop::Cut {
+            self.failed_at.insert(flight.asked.envoy, now);
+        }
+        if stop == Stop::Complete {
+            let answer = self.made(serial).and_then(|made| made.confirms).unwrap_or(serial);
+            let asked = self.asked[&serial];
+            let known = self.completed.get(&answer).map_or(0, |(asked, _)| *asked);
+            if asked >= known {
+                self.completed.insert(answer, (asked, now));
+            }
+        }
+    }
+}
+
+mod answers;
+
+fn breach(promise: Promise, what: String) -> Result<(), Breach> {
+    Err(Breach { promise, what })
+}
+
+fn method(asked: &Asked) -> &[u8] {
+    asked.fields.get(":method").unwrap_or_default()
+}
+
+fn path(asked: &Asked) -> String {
+    String::from_utf8_lossy(asked.fields.get(":path").unwrap_or_default()).into_owned()
+}
+
+fn place(client: &Client) -> (usize, String) {
+    let path = client.request.fields.get(":path").unwrap_or_default();
+    (client.request.envoy, String::from_utf8_lossy(path).into_owned())
+}
+
+/// What ticks, messages and the origin's own pieces may add to any bound.
+const SLACK: Duration = Duration::from_millis(500);

@@ -1,0 +1,169 @@
+//! From a seed to a whole scenario: waves of clients, resources of every kind, and everything that can go wrong.
+
+use crate::origin::{Health, Kind};
+use breakwater::host::sim::{ClientRequest, Config, Mood, Rng, World};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What the plugin is configured with, as far as the judge must know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub wait_timeout: Duration,
+    pub lease: Duration,
+    pub max_waiters: u32,
+    pub redis_timeout: Duration,
+    /// Bounds of the memory outside the VMs.
+    pub shared_bytes: usize,
+    pub message_bytes: usize,
+}
+
+/// One run, before it runs.
+pub struct Scenario {
+    pub config: Config,
+    pub terms: Terms,
+    pub kinds: BTreeMap<String, Kind>,
+    pub health: Health,
+    acts: Vec<(Duration, Act)>,
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Request { request: ClientRequest, leaves: Option<Duration> },
+    Trap { envoy: usize, worker: usize, after: Option<u32> },
+    Restart(usize),
+    Redis(Mood),
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+impl Scenario {
+    pub fn of(seed: u64) -> Self {
+        let rng = &mut Rng::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let config = Config {
+            envoys: 1 + rng.index(2),
+            workers: 1 + rng.index(3),
+            stream_idle_timeout: Duration::from_secs(20),
+            interleave: *rng.pick(&[0, 50, 300]).unwrap(),
+            reload_backoff: MS * *rng.pick(&[0, 0, 200]).unwrap(),
+            marker: crate::origin::MARKER.to_vec(),
+            ..Config::default()
+        };
+        let terms = Terms {
+            wait_timeout: MS * *rng.pick(&[400, 2_000, 5_000]).unwrap(),
+            lease: MS * *rng.pick(&[500, 2_000, 10_000]).unwrap(),
+            max_waiters: *rng.pick(&[3, 1024, 1024]).unwrap(),
+            redis_timeout: MS * 50,
+            shared_bytes: 256 * 1024,
+            message_bytes: 256 * 1024,
+        };
+        let kinds = kinds(rng);
+        let sick = rng.chance(500);
+        let health = Health {
+            errors: if sick { 150 } else { 10 },
+            resets: if sick { 100 } else { 5 },
+            cuts: if sick { 100 } else { 10 },
+            slow: *rng.pick(&[20, 100, 400]).unwrap(),
+            body: *rng.pick(&[40, 2_000, 40_000]).unwrap(),
+        };
+        let mut acts = waves(rng, &config, &kinds);
+        mishaps(rng, &config, &mut acts);
+        Self { config, terms, kinds, health, acts }
+    }
+
+    /// Puts all that is to happen on the world's agenda.
+    pub fn schedule(&self, world: &mut World) {
+        for (at, act) in self.acts.clone() {
+            match act {
+                Act::Request { request, leaves } => {
+                    let client = world.request(at, request);
+                    if let Some(after) = leaves {
+                        world.leave(at + after, client);
+                    }
+                }
+                Act::Trap { envoy, worker, after } => world.trap(at, envoy, worker, after),
+                Act::Restart(envoy) => world.restart(at, envoy),
+                Act::Redis(mood) => world.redis(at, mood),
+            }
+        }
+    }
+}
+
+fn kinds(rng: &mut Rng) -> BTreeMap<String, Kind> {
+    let all = [
+        Kind::Cacheable(1),
+        Kind::Cacheable(0),
+        Kind::Cacheable(60),
+        Kind::Public(1),
+        Kind::Public(0),
+        Kind::Private,
+        Kind::NoStore,
+        Kind::SetCookie,
+        Kind::Vary,
+        Kind::VaryStar,
+        Kind::Mixed,
+    ];
+    (0..1 + rng.index(4)).map(|n| (format!("/r{n}"), *rng.pick(&all).unwrap())).collect()
+}
+
+fn waves(rng: &mut Rng, config: &Config, kinds: &BTreeMap<String, Kind>) -> Vec<(Duration, Act)> {
+    let urls: Vec<_> = kinds.keys().collect();
+    let mut acts = Vec::new();
+    for _ in 0..3 + rng.index(6) {
+        let begins = rng.duration(Duration::ZERO, Duration::from_secs(8));
+        let width = MS * *rng.pick(&[0, 5, 100, 1_000]).unwrap();
+        let url = rng.pick(&urls).unwrap();
+        // Now and then more than one callback may answer.
+        let size = if rng.chance(100) { 80 } else { 2 + rng.index(20) };
+        for _ in 0..size {
+            let at = begins + rng.duration(Duration::ZERO, width);
+            let (envoy, worker) = (rng.index(config.envoys), rng.index(config.workers));
+            let leaves = rng.chance(120).then(|| rng.duration(Duration::ZERO, MS * 500));
+            acts.push((at, Act::Request { request: request(rng, envoy, worker, url), leaves }));
+        }
+    }
+    acts
+}
+
+fn request(rng: &mut Rng, envoy: usize, worker: usize, url: &str) -> ClientRequest {
+    let method = match rng.below(100) {
+        0..4 => "HEAD",
+        4..8 => "POST",
+        _ => "GET",
+    };
+    let mut request = ClientRequest::new(envoy, worker, method, url);
+    request.body = method == "POST" && rng.chance(800);
+    request.denied = rng.chance(10);
+    request = request.with("accept-language", if rng.chance(700) { "de" } else { "fr" });
+    if rng.chance(60) {
+        request = request.with("authorization", if rng.chance(500) { "Bearer a" } else { "Bearer b" });
+    }
+    match rng.below(100) {
+        0..3 => request.with("cache-control", "no-store"),
+        3..6 => request.with("cache-control", "no-cache"),
+        _ => request,
+    }
+}
+
+fn mishaps(rng: &mut Rng, config: &Config, acts: &mut Vec<(Duration, Act)>) {
+    let end = Duration::from_secs(9);
+    if rng.chance(400) {
+        for _ in 0..1 + rng.index(3) {
+            let after = rng.chance(600).then(|| u32::try_from(rng.below(60)).unwrap());
+            let (envoy, worker) = (rng.index(config.envoys), rng.index(config.workers));
+            acts.push((rng.duration(Duration::ZERO, end), Act::Trap { envoy, worker, after }));
+        }
+    }
+    if rng.chance(80) {
+        acts.push((rng.duration(Duration::ZERO, end), Act::Restart(rng.index(config.envoys))));
+    }
+    if rng.chance(500) {
+        for _ in 0..1 + rng.index(4) {
+            let slow = Mood { delay: (MS, MS * 200), ..Mood::default() };
+            let sick = Mood { loss: 100, error: 100, garbage: 100, ..Mood::default() };
+            let noisy = Mood { garbage: 1000, ..Mood::default() };
+            let moods = [Mood::default(), Mood::down(), Mood::frozen(), slow, sick, noisy];
+            let mood = rng.pick(&moods).unwrap().clone();
+            acts.push((rng.duration(Duration::ZERO, end), Act::Redis(mood)));
+        }
+    }
+}

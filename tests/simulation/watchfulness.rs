@@ -1,0 +1,98 @@
+//! Who watches the watchman: the judge lets a right plugin pass and notices each way of being wrong.
+
+use crate::judge::{Promise, Reach};
+use crate::run::{Maker, run, run_seeds};
+use crate::toy::{Flaw, Toy};
+use breakwater::host::sim::SimHost;
+use breakwater::host::{CalloutId, Flow, QueueId, Role, StreamId};
+
+/// Does nothing at all.
+struct PassThrough;
+
+impl Role for PassThrough {
+    fn on_tick(&mut self) {}
+    fn on_message(&mut self, _: QueueId) {}
+    fn on_callout(&mut self, _: CalloutId, _: Option<Vec<u8>>) {}
+    fn on_request(&mut self, _: StreamId, _: bool) -> Flow {
+        Flow::Continue
+    }
+    fn on_response(&mut self, _: StreamId, _: bool) -> Flow {
+        Flow::Continue
+    }
+    fn on_response_body(&mut self, _: StreamId, _: usize, _: bool) -> Flow {
+        Flow::Continue
+    }
+    fn on_gone(&mut self, _: StreamId) {}
+}
+
+#[test]
+fn the_simulation_finds_nothing_where_nothing_is_done() {
+    run_seeds(100, |_, _, _, _| Box::new(PassThrough), Reach::Nowhere);
+}
+
+#[test]
+fn the_simulation_finds_nothing_in_a_right_coalescer() {
+    run_seeds(
+        300,
+        |host, _, _, terms| Box::new(Toy::new(host, Flaw::None, terms.wait_timeout)),
+        Reach::Worker,
+    );
+}
+
+#[test]
+fn a_seed_runs_the_same_way_twice() {
+    for seed in 0..10 {
+        let maker: Maker = |host, _, _, terms| Box::new(Toy::new(host, Flaw::None, terms.wait_timeout));
+        let [first, second] = [(); 2].map(|()| run(seed, maker, Reach::Worker, true).unwrap().trace());
+        assert!(!first.is_empty());
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+/// The first promise found broken in each of the first seeds, until `expected` is among them.
+fn assert_noticed(expected: Promise, reach: Reach, maker: Maker) {
+    let mut found = Vec::new();
+    for seed in 0..200 {
+        if let Err(failure) = run(seed, maker, reach, false) {
+            if failure.breach.promise == expected {
+                return;
+            }
+            found.push(format!("seed {seed}: {:?}", failure.breach));
+        }
+    }
+    panic!("{expected:?} was never found broken, only {found:#?}");
+}
+
+#[test]
+fn the_simulation_notices_a_flight_that_ends_at_its_workers_edge() {
+    let maker: Maker = |host, _, _, terms| Box::new(Toy::new(host, Flaw::None, terms.wait_timeout));
+    assert_noticed(Promise::OneFlight, Reach::Envoy, maker);
+}
+
+macro_rules! notices {
+    ($($test:ident: $flaw:ident breaks $promise:ident;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                fn maker(host: SimHost, _: usize, _: usize, terms: &crate::scenario::Terms) -> Box<dyn Role> {
+                    Box::new(Toy::new(host, Flaw::$flaw, terms.wait_timeout))
+                }
+                assert_noticed(Promise::$promise, Reach::Worker, maker);
+            }
+        )*
+    };
+}
+
+notices! {
+    the_simulation_notices_a_second_flight: NoFlight breaks OneFlight;
+    the_simulation_notices_a_private_answer_shared: IgnoresPermission breaks Sharing;
+    the_simulation_notices_a_fragment_shared: SharesFragments breaks Whole;
+    the_simulation_notices_the_stranded: Strands breaks NobodyStranded;
+    the_simulation_notices_an_answer_older_than_a_write: IgnoresWrites breaks AfterWrites;
+    the_simulation_notices_an_answer_past_its_lifetime: NeverExpires breaks Fresh;
+    the_simulation_notices_a_reply_from_another_streams_callback: AnswersFromStream breaks Manners;
+    the_simulation_notices_too_many_replies_at_once: AnswersAllAtOnce breaks Manners;
+    the_simulation_notices_growth_without_bound: Leaks breaks Bounded;
+    the_simulation_notices_a_private_answer_kept: KeepsEverything breaks Keeping;
+    the_simulation_notices_a_panic: Panics breaks Manners;
+}
