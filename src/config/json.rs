@@ -1,10 +1,14 @@
 //! From bytes to the outermost JSON object, or the place where the text stops being one.
 
 use crate::config::errors::{Errors, Problem};
+use crate::config::protobuf;
 use serde_json::{Map, Value};
 
 /// The outermost object; empty where nothing is written.
 pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, Errors> {
+    if let Some(fields) = protobuf::object(bytes) {
+        return Ok(fields);
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     if text.trim().is_empty() {
         return Ok(Map::new());

@@ -20,6 +20,7 @@ pub mod limits;
 mod matching;
 pub mod plan;
 mod policy;
+mod protobuf;
 mod rules;
 mod similar;
 mod tiers;

@@ -16,10 +16,16 @@ use std::rc::Rc;
 #[derive(Clone, Copy)]
 pub struct Plugin {
     /// Makes the worker of an HTTP root.
-    pub worker: fn(EnvoyHost, &[u8]) -> Made<Box<dyn Role>>,
+    pub worker: NewWorker,
     /// Makes what makes the bridge of each connection.
-    pub bridge: fn(&[u8]) -> Made<NewConnection>,
+    pub bridge: NewBridge,
 }
+
+/// Makes a worker under a configuration.
+pub type NewWorker = fn(EnvoyHost, &[u8]) -> Made<Box<dyn Role>>;
+
+/// Makes what makes bridges under a configuration.
+pub type NewBridge = fn(&[u8]) -> Made<NewConnection>;
 
 /// What was made, or why the configuration is refused: a line per mistake.
 pub type Made<T> = Result<T, String>;
