@@ -49,7 +49,7 @@ pub fn print_places(places: &[Place], kept: bool) {
         println!("  {name:<27} http://{at}");
         if let Some(admin) = admin {
             println!(
-                "  {:<27} http://{admin}/stats?filter=breakwater  http://{admin}/stats/prometheus",
+                "  {:<27} http://{admin}/stats?filter=wasmcustom&usedonly  http://{admin}/stats/prometheus",
                 "  its operators' side"
             );
         }

@@ -6,8 +6,10 @@ use crate::ending::Place;
 use crate::support::envoy::Envoy;
 use crate::support::recipe::Recipe;
 use crate::support::redis::Redis;
-use crate::support::{lift_file_limit, root};
+use crate::support::{envoy_binary, lift_file_limit, root};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -71,11 +73,24 @@ impl House {
 
 /// Whether what is needed is there; else what to do, in a line.
 pub fn check(with_plugin: bool) -> Result<(), String> {
+    let envoy = envoy_binary();
+    if !runs(&envoy) {
+        return Err(format!("{} is missing: run make envoy", envoy.display()));
+    }
+    if with_plugin && !runs(Path::new("redis-server")) {
+        return Err("redis-server is missing: run make redis".to_owned());
+    }
     let plugin = "dist/breakwater.wasm";
     if with_plugin && !root().join(plugin).exists() {
         return Err(format!("{plugin} is missing: run make wasm"));
     }
     Ok(())
+}
+
+/// Whether there is such a program, and it starts.
+fn runs(program: &Path) -> bool {
+    let quiet = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    quiet.is_ok_and(|status| status.success())
 }
 
 const UPSTREAM_LATENCY: Duration = Duration::from_millis(200);
