@@ -42,7 +42,7 @@ impl Tiers {
         Self {
             geometry: Geometry::new(&plan.l1),
             callouts: BTreeMap::new(),
-            health: Health::Up,
+            health: Health::default(),
             configured: plan.l2.is_some(),
             max_body_bytes: usize::try_from(largest).unwrap_or(usize::MAX),
         }
