@@ -21,7 +21,7 @@ mod event;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Served, served};
+pub use answer::{Served, served, served_until};
 pub use copy::Copy;
 pub use event::{Action, Event, Head, Held, Interest, Lookup, Route};
 
