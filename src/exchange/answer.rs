@@ -58,7 +58,8 @@ fn cache_status(entry: &Entry<'_>, how: Served, now: Wall) -> CacheStatus {
         Origin::StaleOnOpen => {
             CacheStatus { hit: true, ttl, collapsed, detail: Some(Reason::BreakerOpen.word()), ..none }
         }
-        Origin::Refused => CacheStatus { fwd: Some(how.why.fwd()), detail: Some(how.why.word()), ..none },
+        // Neither a hit nor forwarded.
+        Origin::Refused => CacheStatus { detail: Some(how.why.word()), ..none },
     }
 }
 

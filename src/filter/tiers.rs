@@ -42,7 +42,7 @@ impl Tiers {
         Self {
             geometry: Geometry::new(&plan.l1),
             callouts: BTreeMap::new(),
-            health: Health::Up,
+            health: Health::default(),
             configured: plan.l2.is_some(),
             max_body_bytes: usize::try_from(largest).unwrap_or(usize::MAX),
         }
@@ -75,6 +75,7 @@ pub fn prepare(host: &impl Host, plan: &Plan) {
     if let Some(former) = former {
         for slot in former.slots() {
             let _ = host.share(&slot.key(), b"", None);
+            let _ = host.share(&slot.version_key(), b"", None);
         }
         for group in former.groups() {
             let _ = host.share(&l1::directory_key(group), b"", None);
@@ -203,13 +204,19 @@ impl<H: Host> Worker<H> {
                 continue;
             }
             for victim in booking.victims {
-                let _ = self.host.share(&victim.key(), b"", None);
+                self.write_slot(victim, b"");
                 self.counters.occurred(Occurrence::L1Evicted);
             }
-            let _ = self.host.share(&slot.key(), &value, None);
+            self.write_slot(slot, &value);
             self.counters.occurred(Occurrence::L1Stored);
             return;
         }
+    }
+
+    /// Writes a slot, then its version: who still has the former version has the former value.
+    fn write_slot(&self, slot: l1::Slot, value: &[u8]) {
+        let _ = self.host.share(&slot.key(), value, None);
+        let _ = self.host.share(&slot.version_key(), b"", None);
     }
 
     /// Stores a complete response in all tiers, unless its resource was changed after it was asked for.
@@ -233,7 +240,7 @@ impl<H: Host> Worker<H> {
     /// Takes a key out of L1, leaving a mark against answers that were asked for before, and drops its writes.
     pub(super) fn forget(&mut self, digest: Digest) {
         let now = self.host.wall();
-        let _ = self.host.share(&self.tiers.geometry.slot(digest).key(), &l1::wrap(now, b""), None);
+        self.write_slot(self.tiers.geometry.slot(digest), &l1::wrap(now, b""));
         self.tasks.drop_writes(digest);
     }
 
