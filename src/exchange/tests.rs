@@ -1,6 +1,7 @@
 //! The machine's decisions, by name; its table of phases and events; and its properties.
 
 mod properties;
+mod responses;
 mod rules;
 mod table;
 
@@ -203,6 +204,13 @@ fn piece(len: usize) -> Event {
 
 fn told(origin: Origin, entry: Held) -> Event {
     Event::Ended(Outcome::Answer(Answer { origin, entry }))
+}
+
+fn served(actions: &[Action]) -> Option<&Answer> {
+    actions.iter().find_map(|action| match action {
+        Action::Serve(answer) => Some(answer),
+        _ => None,
+    })
 }
 
 fn words(actions: &[Action]) -> String {

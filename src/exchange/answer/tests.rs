@@ -70,8 +70,8 @@ fn each_origin_has_its_cache_status() {
             "breakwater; fwd=stale; fwd-status=504; collapsed; ttl=9; detail=upstream-failed",
         ),
         (Origin::StaleOnOpen, true, UriMiss, "breakwater; hit; ttl=9; detail=breaker-open"),
-        (Origin::Refused, false, BreakerOpen, "breakwater; fwd=miss; detail=breaker-open"),
-        (Origin::Refused, false, OnlyIfCached, "breakwater; fwd=request; detail=only-if-cached"),
+        (Origin::Refused, false, BreakerOpen, "breakwater; detail=breaker-open"),
+        (Origin::Refused, false, OnlyIfCached, "breakwater; detail=only-if-cached"),
     ] {
         let fields = reply(how(origin, collapsed, why), Duration::from_secs(1));
         assert_eq!(text(&fields, "cache-status"), expected);
