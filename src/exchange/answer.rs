@@ -126,3 +126,6 @@ fn own(key: Option<&Key>, status: u16, fields: &[(&[u8], &[u8])], body: &[u8], n
     };
     Answer { origin: Origin::Refused, entry: Rc::new(entry.encode()) }
 }
+
+#[cfg(test)]
+mod tests;
