@@ -135,7 +135,7 @@ impl<H: Host> Worker<H> {
         let mut best: Option<(Held, Origin, bool)> = None;
         for (bytes, origin) in [(found.l2, Origin::L2), (found.l3, Origin::L3)] {
             let Some(bytes) = bytes else { continue };
-            let Some(entry) = Entry::read_foreign(bytes) else {
+            let Some(entry) = Entry::read_foreign(bytes, now) else {
                 self.counters.occurred(Occurrence::L2Corrupt);
                 continue;
             };

@@ -121,7 +121,7 @@ fn the_member_stands_behind_those_the_stored_response_came_with() {
 fn a_refusal_says_when_to_come_again_and_is_never_too_early() {
     for (millis, expected) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (300_000, "300")] {
         let answer = refusal(None, Duration::from_millis(millis), RECEIVED);
-        let entry = Entry::read_foreign(&answer.entry).unwrap();
+        let entry = Entry::read_foreign(&answer.entry, RECEIVED).unwrap();
         let fields = Fields::from_block(entry.fields.to_vec()).unwrap();
         assert_eq!(text(&fields, "retry-after"), expected, "{millis} ms");
     }
@@ -133,7 +133,7 @@ fn an_own_answer_is_whole_and_stored_by_nobody() {
     let missing = not_cached(None, RECEIVED);
     for (answer, status, why) in [(refused, 503, Reason::BreakerOpen), (missing, 504, Reason::OnlyIfCached)] {
         assert_eq!(answer.origin, Origin::Refused);
-        let entry = Entry::read_foreign(&answer.entry).unwrap();
+        let entry = Entry::read_foreign(&answer.entry, RECEIVED).unwrap();
         assert_eq!(entry.meta.status, status);
         assert!(!entry.is_fresh(RECEIVED) && !entry.is_usable_on_error(RECEIVED));
         assert!(entry.body.ends_with(b".\n"));

@@ -31,7 +31,7 @@ fn a_kept_copy_lives_from_its_heads_arrival() {
     assert!(copy.is_kept());
     assert_eq!(copy.requested_at(), Wall(NOW.0 - 40));
     let bytes = copy.into_entry(None);
-    let meta = Entry::read_foreign(&bytes).unwrap().meta;
+    let meta = Entry::read_foreign(&bytes, NOW).unwrap().meta;
     let expected = Meta {
         status: 203,
         received_at: NOW,
@@ -48,7 +48,7 @@ fn a_copy_without_a_lifetime_is_of_this_moment_only_and_keeps_its_age() {
     let copy = copy(&[(":status", "200"), ("age", "9")], None);
     assert!(!copy.is_kept());
     let bytes = copy.into_entry(None);
-    let entry = Entry::read_foreign(&bytes).unwrap();
+    let entry = Entry::read_foreign(&bytes, NOW).unwrap();
     assert!(!entry.is_fresh(NOW) && !entry.is_usable_on_error(NOW));
     assert_eq!(entry.age(NOW), Duration::from_secs(9));
 }
@@ -56,7 +56,7 @@ fn a_copy_without_a_lifetime_is_of_this_moment_only_and_keeps_its_age() {
 #[test]
 fn what_vary_nominates_is_kept_with_the_copy() {
     let bytes = copy(&[(":status", "200"), ("vary", "Accept-Language")], Some(LIFETIME)).into_entry(None);
-    let entry = Entry::read_foreign(&bytes).unwrap();
+    let entry = Entry::read_foreign(&bytes, NOW).unwrap();
     assert!(vary::matches(entry.selecting, &fields(&[("accept-language", "de")])));
     assert!(!vary::matches(entry.selecting, &fields(&[("accept-language", "fr")])));
     assert!(!vary::matches(entry.selecting, &Fields::new()));

@@ -81,7 +81,7 @@ fn a_cacheable_answer_is_kept_and_shared_at_its_end() {
     };
     assert_eq!(*requested_at, NOW);
     assert!(Rc::ptr_eq(kept, &answer.entry), "one copy for all");
-    let entry = Entry::read_foreign(kept).unwrap();
+    let entry = Entry::read_foreign(kept, NOW).unwrap();
     assert_eq!((entry.body, entry.meta.fresh_until), (&b"xxxxx"[..], NOW.after(secs(60))));
 }
 
