@@ -52,12 +52,13 @@ bench: wasm envoy wrk ## Measure an L1 hit against Envoy's direct_response and i
 ## ---- Checking it
 
 .PHONY: test
-test: ## Everything CI checks: lint, unit, simulation, validate, integration, test-wasm
+test: ## Everything CI checks: lint, unit, simulation, validate, integration, memory, test-wasm
 	@$(MAKE) lint
 	@$(MAKE) unit
 	@$(MAKE) simulation
 	@$(MAKE) validate
 	@$(MAKE) integration
+	@$(MAKE) soak-memory URLS=100000
 	@$(MAKE) test-wasm
 
 .PHONY: lint
@@ -89,9 +90,10 @@ integration: wasm envoy redis ## The plugin in real Envoy, with real Redis and a
 	@$(CARGO) test --quiet --test integration
 
 .PHONY: soak-memory
-soak-memory: wasm envoy redis ## 500,000 unique URLs through one Envoy: memory stays where it was
+soak-memory: URLS := 500000
+soak-memory: wasm envoy redis ## 500,000 unique URLs through one Envoy (or URLS=n): memory stays where it was
 	$(call say,soak-memory)
-	@$(CARGO) test --quiet --release --test soak_memory
+	@BREAKWATER_SOAK_URLS=$(URLS) $(CARGO) test --quiet --test soak_memory -- --nocapture
 
 .PHONY: test-wasm
 test-wasm: ## The pure layers inside WebAssembly, under Node.js
