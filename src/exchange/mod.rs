@@ -179,7 +179,8 @@ impl Exchange {
                     return Vec::new();
                 }
                 self.phase = Phase::Relaying;
-                release(token, Reason::TooLarge).into_iter().chain([Action::Remember]).collect()
+                let failed = breaker::is_failure(copy.status());
+                self.release(token, failed.then(|| copy.status()), Reason::TooLarge, context)
             }
             // ## Copying => Ended: the response is complete
             (Phase::Copying { token, copy }, Event::Complete) => {
@@ -266,6 +267,13 @@ impl Exchange {
             // Nobody behind L1 can be asked: what L1 holds counts for as long as HTTP lets it.
             Lookup::Unavailable => (held.clone(), Origin::L1),
         };
+        // Of two that fit, the response received last counts, fresh or not (RFC 9111 §4).
+        let (found, origin) = match (found, &held) {
+            (Some(found), Some(held)) if received_at(held) > received_at(&found) => {
+                (Some(Rc::clone(held)), Origin::L1)
+            }
+            (found, _) => (found, origin),
+        };
         let fits = found.and_then(|held| {
             let entry = Entry::read(&held)?;
             if self.fits(&entry) {
@@ -285,7 +293,7 @@ impl Exchange {
             }
             Some((false, entry)) => {
                 self.why = Reason::Stale;
-                newest(Some(entry), held)
+                Some(entry)
             }
             None => held,
         };
@@ -310,6 +318,11 @@ impl Exchange {
             Outcome::Answer(answer) => {
                 if Entry::read(&answer.entry).is_some_and(|entry| self.fits(&entry)) {
                     self.collapsed = Some(true);
+                    match answer.origin {
+                        Origin::StaleOnOpen | Origin::Refused => self.why = Reason::BreakerOpen,
+                        Origin::StaleOnError(_) | Origin::Failed => self.why = Reason::UpstreamFailed,
+                        Origin::Upstream | Origin::L1 | Origin::L2 | Origin::L3 => {}
+                    }
                     return vec![Action::Serve(answer)];
                 }
                 self.why = Reason::VaryMiss;
@@ -345,6 +358,12 @@ impl Exchange {
             return;
         }
         self.phase = Phase::Relaying;
+        if head.outcome == breaker::Outcome::Abandoned {
+            // Said to this client by a filter on the way, not by the upstream: the next one may be let through.
+            actions.extend(token.map(Action::Vacate));
+            actions.push(Action::Relay { stored: false, reason: None });
+            return;
+        }
         let Interest::Cacheable(key) = &self.interest else {
             if matches!(self.interest, Interest::Invalidates(_)) && changes(head.response.status) {
                 actions.push(Action::Invalidate);
@@ -370,9 +389,8 @@ impl Exchange {
             .is_some_and(|len| usize::try_from(len).map_or(true, |len| len > context.max_body_bytes));
         let refusal = verdict.share.err().or(too_large.then_some(Reason::TooLarge));
         if let Some(reason) = refusal {
-            // A failure says nothing about what the upstream answers when it is well: it is not remembered.
-            actions.extend((!failed).then_some(Action::Remember));
-            actions.extend(release(token, if failed { Reason::UpstreamFailed } else { reason }));
+            let failure = failed.then_some(head.response.status);
+            actions.extend(self.release(token, failure, reason, context));
             actions.push(Action::Relay { stored: false, reason: Some(reason) });
             return;
         }
@@ -389,6 +407,23 @@ impl Exchange {
             let copy = Copy::begin(&head, &self.fields, store.ok(), requested_at, context.now);
             self.phase = Phase::Copying { token, copy };
         }
+    }
+
+    /// Lets the waiters go, because this answer is not for them: to the upstream, and their likes henceforth too. Not
+    /// so after a failure. The upstream would not bear the wave, and nothing was learnt of what it answers when well.
+    fn release(
+        &self,
+        token: Option<Token>,
+        failure: Option<u16>,
+        reason: Reason,
+        context: &Context<'_>,
+    ) -> Vec<Action> {
+        let outcome = match failure {
+            Some(status) => Outcome::Answer(answer::failed(self.key(), status, context.now)),
+            None => Outcome::Alone(reason),
+        };
+        let remember = failure.is_none().then_some(Action::Remember);
+        remember.into_iter().chain(token.map(|token| Action::End(token, outcome))).collect()
     }
 
     fn usable_on_error(&self, held: Held, now: Wall) -> Option<Held> {
@@ -410,22 +445,13 @@ pub fn fits(entry: &Entry<'_>, key: &Key, request: &RequestHead, fields: &Fields
         && vary::matches(entry.selecting, fields)
 }
 
-/// Lets the waiters go: this answer is not for them.
-fn release(token: Option<Token>, reason: Reason) -> Option<Action> {
-    token.map(|token| Action::End(token, Outcome::Alone(reason)))
-}
-
 fn serve_all(token: Option<Token>, answer: Answer) -> Vec<Action> {
     let end = token.map(|token| Action::End(token, Outcome::Answer(answer.clone())));
     std::iter::once(Action::Serve(answer)).chain(end).collect()
 }
 
-/// The copy received last.
-fn newest(one: Option<Held>, other: Option<Held>) -> Option<Held> {
-    let received = |held: &Option<Held>| {
-        held.as_ref().and_then(|held| Entry::read(held).map(|entry| entry.meta.received_at))
-    };
-    if received(&one) >= received(&other) { one } else { other }
+fn received_at(held: &Held) -> Option<Wall> {
+    Entry::read(held).map(|entry| entry.meta.received_at)
 }
 
 /// RFC 9111 §4.4: a non-error response to an unsafe request.

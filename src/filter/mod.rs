@@ -13,6 +13,7 @@ pub mod bridge;
 mod flights;
 mod request;
 mod response;
+mod slots;
 mod tasks;
 mod tick;
 mod tiers;
@@ -144,7 +145,10 @@ impl<H: Host> Worker<H> {
                 self.serve(stream, &slot.exchange, &answer);
             }
             Action::Relay { stored, reason } => self.relay(stream, &slot.exchange, rule, stored, reason),
-            Action::Fill(entry) => self.fill(slot.exchange.key()?.digest(), &entry),
+            Action::Fill(entry) => {
+                let received_at = Entry::read(&entry)?.meta.received_at;
+                self.fill(received_at, slot.exchange.key()?.digest(), &entry);
+            }
             Action::Keep(requested_at, entry) => {
                 self.keep(requested_at, slot.exchange.key()?.digest(), &entry)
             }
@@ -190,9 +194,9 @@ impl<H: Host> Worker<H> {
             Origin::L3 => Answered::HitL3,
             Origin::Upstream => Answered::Miss,
             Origin::StaleOnError(_) | Origin::StaleOnOpen => Answered::Stale,
-            Origin::Refused => Answered::Refused,
+            Origin::Refused | Origin::Failed => Answered::Refused,
         };
-        if matches!(answer.origin, Origin::StaleOnError(_) | Origin::StaleOnOpen | Origin::Refused) {
+        if !matches!(answer.origin, Origin::L1 | Origin::L2 | Origin::L3 | Origin::Upstream) {
             self.counters.because(exchange.rule, exchange.why);
         }
         self.account(stream, exchange.rule, answered);

@@ -1,12 +1,12 @@
-//! The tiers as host calls: L1's slots in shared data, L2 and L3 behind a callout.
+//! The tiers as host calls: what is prepared for L1, and the dialogue with L2 and L3.
 
 use super::tasks::Task;
-use super::{Slot, Worker, kept_until};
+use super::{Slot, Worker};
 use crate::config::plan::{L2, Plan};
-use crate::exchange::{Event, Held, Lookup};
+use crate::exchange::{Event, Lookup};
 use crate::flight::{Origin, stripe};
 use crate::host::{CalloutId, Host, Level, StreamId};
-use crate::http::key::Digest;
+use crate::http::key::{Digest, Key};
 use crate::store::health::Health;
 use crate::store::l1::{self, Geometry};
 use crate::store::remote::{self, Found, Unavailable, Written};
@@ -101,13 +101,13 @@ impl<H: Host> Worker<H> {
             Some(Purpose::Lookup(stream)) => {
                 let lookup = answer.ok_or(Unavailable).and_then(remote::read_lookup);
                 self.judge_health(lookup.is_ok());
-                let lookup = match lookup {
-                    Ok(found) => self.best(found),
-                    Err(Unavailable) => Lookup::Unavailable,
+                let Some(slot) = self.streams.get_mut(&stream) else { return };
+                slot.callout = None;
+                let key = slot.exchange.key().cloned();
+                let lookup = match (lookup, key) {
+                    (Ok(found), Some(key)) => self.newest(found, &key),
+                    _ => Lookup::Unavailable,
                 };
-                if let Some(slot) = self.streams.get_mut(&stream) {
-                    slot.callout = None;
-                }
                 self.drive(stream, Event::Found(lookup), super::At::Later);
             }
             Some(Purpose::Write(commands)) => {
@@ -126,24 +126,26 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    fn best(&mut self, found: Found<'_>) -> Lookup {
+    /// Of what the tiers hold for a key, the response received last (RFC 9111 §4), if its resource was not changed
+    /// since.
+    fn newest(&mut self, found: Found<'_>, key: &Key) -> Lookup {
         if found.wrong_type {
             self.counters.occurred(Occurrence::L2Corrupt);
         }
-        let now = self.host.wall();
-        let mut best: Option<(Held, Origin, bool)> = None;
+        let changed_at = self.changed_at(key.digest());
+        let mut newest: Option<(Wall, &[u8], Origin)> = None;
         for (bytes, origin) in [(found.l2, Origin::L2), (found.l3, Origin::L3)] {
             let Some(bytes) = bytes else { continue };
-            let Some(entry) = Entry::read_foreign(bytes) else {
+            let Some(entry) = Entry::read_foreign(bytes).filter(|entry| entry.key == key.bytes()) else {
                 self.counters.occurred(Occurrence::L2Corrupt);
                 continue;
             };
-            let fresh = entry.is_fresh(now);
-            if best.as_ref().is_none_or(|(_, _, best_is_fresh)| fresh && !best_is_fresh) {
-                best = Some((Rc::new(bytes.to_vec()), origin, fresh));
+            let received_at = entry.meta.received_at;
+            if received_at > changed_at && newest.is_none_or(|(newest, ..)| received_at > newest) {
+                newest = Some((received_at, bytes, origin));
             }
         }
-        best.map_or(Lookup::Nothing, |(held, origin, _)| Lookup::Found(held, origin))
+        newest.map_or(Lookup::Nothing, |(_, bytes, origin)| Lookup::Found(Rc::new(bytes.to_vec()), origin))
     }
 
     fn judge_health(&mut self, answered: bool) {
@@ -187,54 +189,17 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// Puts an entry into L1, driving out the oldest of its group.
-    pub(super) fn fill(&mut self, digest: Digest, entry: &[u8]) {
-        if u64::try_from(entry.len()).map_or(true, |len| len > self.plan.l1.max_object_bytes) {
-            return;
-        }
-        let now = self.host.wall();
-        let value = l1::wrap(kept_until(&self.plan, now), entry);
-        let slot = self.tiers.geometry.slot(digest);
-        let directory_key = l1::directory_key(slot.group);
-        for _ in 0..MAX_TRIES {
-            let Some((directory, version)) = self.host.shared(&directory_key) else { return };
-            let Some(booking) = self.tiers.geometry.book(&directory, slot, value.len(), now) else { return };
-            if self.host.share(&directory_key, &booking.directory, Some(version)).is_err() {
-                continue;
-            }
-            for victim in booking.victims {
-                let _ = self.host.share(&victim.key(), b"", None);
-                self.counters.occurred(Occurrence::L1Evicted);
-            }
-            let _ = self.host.share(&slot.key(), &value, None);
-            self.counters.occurred(Occurrence::L1Stored);
-            return;
-        }
-    }
-
     /// Stores a complete response in all tiers, unless its resource was changed after it was asked for.
     pub(super) fn keep(&mut self, requested_at: Wall, digest: Digest, entry: &[u8]) {
-        let slot = self.tiers.geometry.slot(digest);
-        let mark = self.host.shared(&slot.key()).and_then(|(value, _)| {
-            l1::unwrap(&value).and_then(|(changed_at, entry)| entry.is_empty().then_some(changed_at))
-        });
-        if mark.is_some_and(|changed_at| requested_at <= changed_at) {
+        if !self.fill(requested_at, digest, entry) {
             return;
         }
-        self.fill(digest, entry);
         if let (Some(l2), Some(entry)) = (&self.plan.l2, entry::Entry::read(entry)) {
             let now = self.host.wall();
             if let Some((pipeline, commands)) = remote::store(&self.plan.namespace, digest, l2, &entry, now) {
                 self.later(Task::Write { pipeline, commands, digest });
             }
         }
-    }
-
-    /// Takes a key out of L1, leaving a mark against answers that were asked for before, and drops its writes.
-    pub(super) fn forget(&mut self, digest: Digest) {
-        let now = self.host.wall();
-        let _ = self.host.share(&self.tiers.geometry.slot(digest).key(), &l1::wrap(now, b""), None);
-        self.tasks.drop_writes(digest);
     }
 
     /// An unsafe request changed a key's resource (RFC 9111 §4.4): it is forgotten in every tier, and a fetch that is
@@ -252,5 +217,3 @@ impl<H: Host> Worker<H> {
 
 /// Dialogues with Redis under way in one worker; beyond, writes are dropped rather than queued.
 const MAX_CALLOUTS: usize = 1_024;
-/// Conflicts in a row; each means that another worker got through.
-const MAX_TRIES: u32 = 16;

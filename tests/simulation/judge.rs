@@ -32,7 +32,7 @@ pub enum Promise {
 }
 
 /// How far the promise of one flight reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     Nowhere,
     Worker,
@@ -86,7 +86,7 @@ impl Judge {
             terms: scenario.terms,
             idle: scenario.config.stream_idle_timeout,
             envoys: scenario.config.envoys,
-            reach,
+            reach: reach.min(scenario.terms.scope),
             order: 0,
             began: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -250,7 +250,9 @@ impl Judge {
     fn goes_alone(&self, asked: &Asked, world: &World) -> bool {
         let began = world.with_client(asked.client, |client| client.began).unwrap();
         let patient = world.now() + Duration::from_millis(1) < began + self.terms.wait_timeout;
-        !patient || self.waiting(asked, world) >= self.terms.max_waiters
+        // Waiters with Authorization, given an answer that is not for them, do not queue for the next one either.
+        let unfit = self.made(asked.serial).is_some_and(|made| made.forbidden == Some("authorized"));
+        !patient || unfit || self.waiting(asked, world) >= self.terms.max_waiters
     }
 
     /// How many requests for the same URL are under way on the same worker.
@@ -269,7 +271,8 @@ impl Judge {
         if made.status >= 500 {
             self.failed_at.insert(made.envoy, now);
         }
-        if made.method == "GET" && (made.forbidden.is_some() || made.language.is_some()) {
+        let too_large = made.body.len() > self.terms.max_object_bytes;
+        if made.method == "GET" && (made.forbidden.is_some() || made.language.is_some() || too_large) {
             self.unshared.insert((made.envoy, made.url.clone()));
         }
         if let Some(confirmed) = made.confirms {

@@ -127,7 +127,8 @@ impl Origin {
     }
 
     fn answer(&mut self, asked: &Asked, made: &mut Made, rng: &mut Rng) -> Outcome {
-        let mut kind = self.kinds.get(&made.url).copied().unwrap_or(Kind::Cacheable(0));
+        let resource = made.url.split('?').next().unwrap_or_default();
+        let mut kind = self.kinds.get(resource).copied().unwrap_or(Kind::Cacheable(0));
         if kind == Kind::Mixed {
             let kinds = [
                 Kind::Cacheable(1),
