@@ -44,7 +44,7 @@ run: ## Put the wall before your own service: make run UPSTREAM=host:port [LISTE
 
 .PHONY: bench
 bench: wasm envoy wrk ## Measure an L1 hit against Envoy's direct_response and its own cache filter
-	@$(CARGO) run --quiet --release --example bench
+	@$(CARGO) bench --quiet --profile dev --bench l1_hit
 
 ## ---- Checking it
 

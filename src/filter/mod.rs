@@ -11,6 +11,7 @@
 mod breakers;
 pub mod bridge;
 mod flights;
+mod hot;
 mod request;
 mod response;
 mod slots;
@@ -42,6 +43,7 @@ pub struct Worker<H: Host> {
     flights: flights::Flights,
     tasks: tasks::Tasks,
     tiers: tiers::Tiers,
+    hot: hot::Hot,
     breakers: breakers::Breakers,
     counters: Counters,
 }
@@ -76,6 +78,7 @@ impl<H: Host> Worker<H> {
         let counters = Counters::define(&host, &rules);
         Self {
             queue: None,
+            hot: hot::Hot::new(hasher.clone()),
             streams: hashbrown::HashMap::with_hasher(hasher),
             flights: flights::Flights::default(),
             tasks: tasks::Tasks::default(),
@@ -242,7 +245,10 @@ impl<H: Host> Worker<H> {
     fn account(&mut self, stream: StreamId, rule_index: usize, answered: Answered) {
         self.counters.answered(rule_index, answered);
         self.host.annotate(stream, "outcome", answered.word());
-        self.host.annotate(stream, "rule", &rule(&self.plan, rule_index).name);
+        // Without a rule of the operator's there is no name to tell, and on the hot path each word costs.
+        if let Some(rule) = self.plan.rules.get(rule_index) {
+            self.host.annotate(stream, "rule", &rule.name);
+        }
     }
 
     fn me(&mut self) -> Option<WorkerId> {

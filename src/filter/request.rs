@@ -1,9 +1,11 @@
 //! A request's head arrives: which rule, which key, and is there a fresh answer in L1?
 //!
-//! The hot path of the whole plugin: for an answer from L1 it asks the host for the request's fields, one shared
-//! value and the time, and replies.
+//! The hot path of the whole plugin. For an answer from L1 it asks the host for the request's fields, for one shared
+//! value (that of a hot entry is empty, only its version counts: [`super::hot`]) and for the time; it leaves a word for
+//! the access log, and replies.
 
-use super::{At, Slot, Worker, rule};
+use super::hot::Copy;
+use super::{At, Slot as Stream, Worker, rule};
 use crate::config::plan::Scope;
 use crate::exchange::{Event, Exchange, Held, Interest, Route, Served, fits, served};
 use crate::flight::Origin;
@@ -11,6 +13,7 @@ use crate::host::{Flow, Host, StreamId};
 use crate::http::key::{self, Key};
 use crate::http::request::{Handling, Method};
 use crate::http::{Fields, Reason, RequestHead, vary};
+use crate::store::l1::Slot;
 use crate::store::{Entry, l1};
 use crate::telemetry::Answered;
 use std::rc::Rc;
@@ -62,10 +65,11 @@ impl<H: Host> Worker<H> {
         };
         let (route, why) = self.route(&interest, rule_index, &request, why);
         let exchange = Exchange::new(rule_index, interest, request, fields, why, held);
-        self.streams.insert(stream, Slot { exchange, deadline: None, callout: None, breaker: None });
+        self.streams.insert(stream, Stream { exchange, deadline: None, callout: None, breaker: None });
         self.drive(stream, Event::Routed(route), At::Request)
     }
 
+    /// Asks the worker's own copies, then L1.
     fn ask_l1(
         &mut self,
         stream: StreamId,
@@ -74,9 +78,46 @@ impl<H: Host> Worker<H> {
         request: &RequestHead,
         fields: &Fields,
     ) -> L1 {
+        if let Some(copy) = self.hot.copy(key.bytes()) {
+            let same =
+                self.host.shared(&copy.version_key).is_some_and(|(_, version)| version == copy.version);
+            let value = Rc::clone(&copy.value);
+            if same {
+                return self.answer(stream, rule_index, key, request, fields, &value);
+            }
+            self.hot.remove(key.bytes());
+        }
         let slot = self.tiers.geometry.slot(key.digest());
         let Some((value, _)) = self.host.shared(&slot.key()) else { return L1::Not(Reason::UriMiss, None) };
-        let Some((kept_until, bytes)) = l1::unwrap(&value) else { return L1::Not(Reason::UriMiss, None) };
+        let answer = self.answer(stream, rule_index, key, request, fields, &value);
+        if matches!(answer, L1::Answered) {
+            self.warm(key, slot);
+        }
+        answer
+    }
+
+    /// Copies a slot that was just hit. Its version is read before its value, so that a change between the two makes
+    /// the copy useless rather than wrong.
+    fn warm(&mut self, key: &Key, slot: Slot) {
+        let version_key = slot.version_key();
+        if let Some((_, version)) = self.host.shared(&version_key)
+            && let Some((value, _)) = self.host.shared(&slot.key())
+        {
+            self.hot.insert(key.bytes(), Copy { version_key, version, value: Rc::new(value) });
+        }
+    }
+
+    /// Answers from a slot's value, if it is the request's, permitted, selected and fresh.
+    fn answer(
+        &mut self,
+        stream: StreamId,
+        rule_index: usize,
+        key: &Key,
+        request: &RequestHead,
+        fields: &Fields,
+        value: &[u8],
+    ) -> L1 {
+        let Some((kept_until, bytes)) = l1::unwrap(value) else { return L1::Not(Reason::UriMiss, None) };
         let Some(entry) = Entry::read(bytes) else { return L1::Not(Reason::UriMiss, None) };
         if !fits(&entry, key, request, fields) {
             let other = entry.key == key.bytes() && !vary::matches(entry.selecting, fields);

@@ -75,6 +75,7 @@ pub fn prepare(host: &impl Host, plan: &Plan) {
     if let Some(former) = former {
         for slot in former.slots() {
             let _ = host.share(&slot.key(), b"", None);
+            let _ = host.share(&slot.version_key(), b"", None);
         }
         for group in former.groups() {
             let _ = host.share(&l1::directory_key(group), b"", None);

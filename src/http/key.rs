@@ -9,15 +9,25 @@
 use super::fields::Fields;
 use super::query;
 use super::reason::Reason;
+use std::cell::OnceCell;
 use std::fmt;
 
 /// The name of one stored response, before Vary.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Key {
     bytes: Vec<u8>,
-    digest: Digest,
+    /// Taken when first asked for: an answer from memory needs none.
+    digest: OnceCell<Digest>,
     partitioned: bool,
 }
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes && self.partitioned == other.partitioned
+    }
+}
+
+impl Eq for Key {}
 
 impl Key {
     /// The whole key, at most [`MAX_KEY_BYTES`].
@@ -27,7 +37,7 @@ impl Key {
 
     /// The key's digest.
     pub fn digest(&self) -> Digest {
-        self.digest
+        *self.digest.get_or_init(|| Digest::first_of(&blake3::hash(&self.bytes)))
     }
 
     /// Whether the caller's identity is part of the key: what is stored under it is reused for that caller alone.
@@ -110,7 +120,7 @@ pub fn key(spec: &KeySpec, request: &Fields) -> Result<Key, Reason> {
 
     let mut key = Key {
         bytes: Vec::with_capacity(capacity(spec, &[scheme, authority, target])),
-        digest: Digest::default(),
+        digest: OnceCell::new(),
         partitioned: false,
     };
     key.append_lower(SCHEME, scheme)?;
@@ -134,7 +144,6 @@ pub fn key(spec: &KeySpec, request: &Fields) -> Result<Key, Reason> {
             key.append_secret(IDENTITY_COOKIE, name, cookies(request, name.as_bytes()))?
         }
     };
-    key.digest = Digest::first_of(&blake3::hash(&key.bytes));
     Ok(key)
 }
 

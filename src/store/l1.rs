@@ -149,9 +149,18 @@ impl Geometry {
 impl Slot {
     /// Its key in shared data.
     pub fn key(self) -> [u8; 11] {
+        self.named(b'l')
+    }
+
+    /// Key of an empty shared value that is written whenever the slot is: its version tells that the slot changed.
+    pub fn version_key(self) -> [u8; 11] {
+        self.named(b'v')
+    }
+
+    fn named(self, kind: u8) -> [u8; 11] {
         let [g0, g1, g2, g3] = self.group.to_le_bytes();
         let [w0, w1, w2, w3] = self.way.to_le_bytes();
-        [b'l', b'1', b'/', g0, g1, g2, g3, w0, w1, w2, w3]
+        [kind, b'1', b'/', g0, g1, g2, g3, w0, w1, w2, w3]
     }
 }
 
@@ -199,8 +208,8 @@ fn stamp(now: Wall) -> u32 {
 
 /// Size and stamp.
 const RECORD: usize = 8;
-/// Envoy's book-keeping for a key and its value, measured at about 94 bytes for the key alone, and the record.
-const SLOT_OVERHEAD: u64 = 192;
+/// Envoy's book-keeping for two keys and a value, measured at about 94 bytes for a key alone, and the record.
+const SLOT_OVERHEAD: u64 = 288;
 const TYPICAL_ENTRY_BYTES: u64 = 2 * 1024;
 const MIN_GROUP_BYTES: u64 = 1024 * 1024;
 const MAX_GROUP_BYTES: u64 = 256 * 1024 * 1024;
