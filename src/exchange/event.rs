@@ -120,8 +120,8 @@ pub enum Action {
     Leave(Token, u64),
     /// Tell the breaker what became of its permit.
     Record(Permit, breaker::Outcome),
-    /// The key proved uncacheable.
-    Remember,
+    /// The key proved uncacheable, for this reason.
+    Remember(Reason),
     /// The key proved cacheable.
     Forget,
     /// What is stored under the key is no longer true.

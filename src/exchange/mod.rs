@@ -316,28 +316,38 @@ impl Exchange {
         self.collapsed = Some(false);
         match outcome {
             Outcome::Answer(answer) => {
-                if Entry::read(&answer.entry).is_some_and(|entry| self.fits(&entry)) {
+                let Some(entry) = Entry::read(&answer.entry) else { return self.ask(None, None) };
+                if self.fits(&entry) {
                     self.collapsed = Some(true);
-                    match answer.origin {
-                        Origin::StaleOnOpen | Origin::Refused => self.why = Reason::BreakerOpen,
-                        Origin::StaleOnError(_) | Origin::Failed => self.why = Reason::UpstreamFailed,
-                        Origin::Upstream | Origin::L1 | Origin::L2 | Origin::L3 => {}
-                    }
+                    self.why = match answer.origin {
+                        Origin::StaleOnOpen | Origin::Refused => Reason::BreakerOpen,
+                        Origin::StaleOnError(_) | Origin::Failed => Reason::UpstreamFailed,
+                        Origin::Upstream | Origin::L1 | Origin::L2 | Origin::L3 => self.why,
+                    };
                     return vec![Action::Serve(answer)];
+                }
+                if answer.origin == Origin::Upstream && breaker::is_failure(entry.meta.status) {
+                    let status = entry.meta.status;
+                    return self
+                        .told(Outcome::Answer(answer::failed(self.key(), status, context.now)), context);
                 }
                 self.why = Reason::VaryMiss;
                 self.ask(None, None)
             }
+            // What was refused for the leader's Authorization is not refused to those without.
+            Outcome::Alone(Reason::Authorization) if !self.request.authorization => self.join_again(context),
             Outcome::Alone(reason) => {
                 self.why = reason;
                 self.ask(None, None)
             }
-            Outcome::Lost => {
-                self.collapsed = None;
-                self.phase = Phase::Arrived { held: None };
-                self.on(Event::Routed(Route::Flight), context)
-            }
+            Outcome::Lost => self.join_again(context),
         }
+    }
+
+    fn join_again(&mut self, context: &Context<'_>) -> Vec<Action> {
+        self.collapsed = None;
+        self.phase = Phase::Arrived { held: None };
+        self.on(Event::Routed(Route::Flight), context)
     }
 
     fn responded(
@@ -422,7 +432,9 @@ impl Exchange {
             Some(status) => Outcome::Answer(answer::failed(self.key(), status, context.now)),
             None => Outcome::Alone(reason),
         };
-        let remember = failure.is_none().then_some(Action::Remember);
+        // A HEAD is never shared: that says nothing about a GET.
+        let learnt = failure.is_none() && reason != Reason::Method;
+        let remember = learnt.then_some(Action::Remember(reason));
         remember.into_iter().chain(token.map(|token| Action::End(token, outcome))).collect()
     }
 

@@ -163,11 +163,11 @@ impl<H: Host> Worker<H> {
             Action::Vacate(token) => self.vacate(token),
             Action::Leave(token, place) => self.flights.table.leave(token, place),
             Action::Record(permit, outcome) => self.record(slot.breaker, permit, outcome),
-            Action::Remember => {
+            Action::Remember(reason) => self.remember(slot.exchange.key()?.digest(), reason),
+            Action::Forget => {
                 let digest = slot.exchange.key()?.digest();
-                self.flights.remembered.mark(digest, self.host.mono());
+                self.flights.remembered.clear(digest, flights::concerns(&slot.exchange.request));
             }
-            Action::Forget => self.flights.remembered.clear(slot.exchange.key()?.digest()),
             Action::Invalidate => self.invalidate(slot.exchange.key()?.digest()),
         }
         None

@@ -71,9 +71,13 @@ pub struct Judge {
     asked: BTreeMap<u64, u64>,
     completed: BTreeMap<u64, (u64, Duration)>,
     writes_under_way: BTreeMap<(usize, String), u32>,
-    written: BTreeMap<(usize, String), u64>,
+    written: BTreeMap<(usize, String), (u64, Duration)>,
+    /// When the head of each answer arrived.
+    headed: BTreeMap<u64, Duration>,
     /// URLs that gave, on this Envoy, an answer that not all may share.
     unshared: BTreeSet<(usize, String)>,
+    /// URLs that gave an answer which a request with Authorization may not have.
+    unauthorized: BTreeSet<String>,
     failed_at: BTreeMap<usize, Duration>,
     /// Confirmations that took the permission back: by Envoy and answer, when asked for.
     revoked: BTreeMap<(usize, u64), u64>,
@@ -96,7 +100,9 @@ impl Judge {
             completed: BTreeMap::new(),
             writes_under_way: BTreeMap::new(),
             written: BTreeMap::new(),
+            headed: BTreeMap::new(),
             unshared: BTreeSet::new(),
+            unauthorized: BTreeSet::new(),
             failed_at: BTreeMap::new(),
             revoked: BTreeMap::new(),
         }
@@ -146,7 +152,7 @@ impl Judge {
                 let method = client.request.fields.get(":method").unwrap_or_default();
                 let status = client.status().unwrap_or(0);
                 if method == b"POST" && (200..400).contains(&status) {
-                    self.written.insert(place(&client), self.order);
+                    self.written.insert(place(&client), (self.order, world.now()));
                 }
                 self.judge_head(&client, world.now())?;
             }
@@ -242,34 +248,42 @@ impl Judge {
             && !self.goes_alone(asked, world)
             // Known, on this Envoy, for answers that not all may share.
             && !self.unshared.contains(&place)
-            // A write made the flight's answer unfit for those who come after.
+            // A write made the flight's answer unfit for those who come after; its leader may have come before the
+            // write and asked the upstream after it.
             && !self.writes_under_way.contains_key(&place)
-            && self.written.get(&place).is_none_or(|written| *written < flight.order)
+            && self.written.get(&place).is_none_or(|(written, _)| *written < self.began[&other.client])
     }
 
     fn goes_alone(&self, asked: &Asked, world: &World) -> bool {
         let began = world.with_client(asked.client, |client| client.began).unwrap();
         let patient = world.now() + Duration::from_millis(1) < began + self.terms.wait_timeout;
         // Waiters with Authorization, given an answer that is not for them, do not queue for the next one either.
-        let unfit = self.made(asked.serial).is_some_and(|made| made.forbidden == Some("authorized"));
+        let unfit = asked.fields.get("authorization").is_some() && self.unauthorized.contains(&path(asked));
         !patient || unfit || self.waiting(asked, world) >= self.terms.max_waiters
     }
 
-    /// How many requests for the same URL are under way on the same worker.
+    /// How many other requests for the same URL are held on the same worker, in a flight or leading one.
     fn waiting(&self, asked: &Asked, world: &World) -> u32 {
         let same = |client: &Client| {
-            client.request.envoy == asked.envoy
+            client.id != asked.client
+                && client.request.envoy == asked.envoy
                 && client.request.worker == asked.worker
                 && client.request.fields.get(":path") == asked.fields.get(":path")
         };
-        let open = self.due_at.keys().filter(|client| world.with_client(**client, same).unwrap_or(false));
-        u32::try_from(open.count()).unwrap().saturating_sub(2)
+        let upstream: BTreeSet<_> = self.flights.values().map(|flight| flight.asked.client).collect();
+        let held = self.due_at.keys().filter(|client| !upstream.contains(client));
+        u32::try_from(held.filter(|client| world.with_client(**client, same).unwrap_or(false)).count())
+            .unwrap()
     }
 
     fn follow_heading(&mut self, serial: u64, now: Duration) {
+        self.headed.insert(serial, now);
         let Some(made) = self.made(serial) else { return };
         if made.status >= 500 {
             self.failed_at.insert(made.envoy, now);
+        }
+        if !made.permits_authorized {
+            self.unauthorized.insert(made.url.clone());
         }
         let too_large = made.body.len() > self.terms.max_object_bytes;
         if made.method == "GET" && (made.forbidden.is_some() || made.language.is_some() || too_large) {
