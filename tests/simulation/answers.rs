@@ -35,11 +35,13 @@ impl Judge {
     fn judge_time(&self, client: &Client, serial: u64, made: &Made, now: Duration) -> Result<(), Breach> {
         let (asked, completed) = self.completed.get(&serial).copied().unwrap_or((self.asked[&serial], now));
         let began = self.began[&client.id];
-        let (written, written_at) = self.written.get(&place(client)).copied().unwrap_or_default();
-        // What another Envoy asked for before the write and received after it is older than it looks, and only the
-        // order of an invalidation log could tell. What it received before the write is known to be old.
-        let late = made.envoy != client.request.envoy && written_at < self.headed[&serial] + INSTANT;
-        if asked < written && written < began && !late {
+        let broken = self.written.get(&place(client)).is_some_and(|write| {
+            // What another Envoy asked for before the write and received after it is older than it looks, and only
+            // the order of an invalidation log could tell. What it received before the write is known to be old.
+            let late = made.envoy != client.request.envoy && write.at < self.headed[&serial].1 + INSTANT;
+            asked < write.answered && write.told < began && !late
+        });
+        if broken {
             let what =
                 format!("{:?} got answer {serial}, asked for before a write that it came after", client.id);
             return breach(Promise::AfterWrites, what);
