@@ -16,5 +16,7 @@ mod run;
 mod scenario;
 #[path = "simulation/toy.rs"]
 mod toy;
+#[path = "simulation/wall.rs"]
+mod wall;
 #[path = "simulation/watchfulness.rs"]
 mod watchfulness;

@@ -30,7 +30,7 @@ pub struct Served {
 pub fn served(entry: &Entry<'_>, how: Served, now: Wall) -> Fields {
     let mut status = Vec::with_capacity(64);
     cache_status(entry, how, now).write(&mut status);
-    if how.origin == Origin::Refused {
+    if matches!(how.origin, Origin::Refused | Origin::Failed) {
         return Fields::extended(entry.fields, &[(b"cache-status", &status)]);
     }
     let mut age = itoa::Buffer::new();
@@ -72,6 +72,13 @@ fn cache_status(entry: &Entry<'_>, how: Served, now: Wall) -> CacheStatus {
         }
         // Neither a hit nor forwarded.
         Origin::Refused => CacheStatus { detail: Some(how.why.word()), ..none },
+        Origin::Failed => CacheStatus {
+            fwd: Some(how.why.fwd()),
+            fwd_status: Some(entry.meta.status),
+            collapsed,
+            detail: Some(how.why.word()),
+            ..none
+        },
     }
 }
 
@@ -94,6 +101,26 @@ pub(super) fn refusal(key: Option<&Key>, retry_after: Duration, now: Wall) -> An
         b"The upstream is failing and nothing stored can stand in. Try again later.\n",
         now,
     )
+}
+
+/// The upstream failed another's request, and its answer is that client's alone. Whoever waited for it would only add
+/// to the load on a failing upstream: they are told the status, and nothing of the answer.
+pub(super) fn failed(key: Option<&Key>, status: u16, now: Wall) -> Answer {
+    let mut proxy_status = Vec::new();
+    ProxyError::DestinationUnavailable.write("the upstream failed this request's like", &mut proxy_status);
+    let body = b"The upstream is failing. Try again later.\n";
+    let answer = own(
+        key,
+        status,
+        &[
+            (b"proxy-status", &proxy_status),
+            (b"cache-control", b"no-store"),
+            (b"content-type", b"text/plain"),
+        ],
+        body,
+        now,
+    );
+    Answer { origin: Origin::Failed, ..answer }
 }
 
 /// `only-if-cached`, and nothing stored can answer: 504 (RFC 9111 §5.2.1.7).

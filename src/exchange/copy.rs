@@ -64,6 +64,11 @@ impl Copy {
         true
     }
 
+    /// The response's status.
+    pub fn status(&self) -> u16 {
+        self.meta.status
+    }
+
     /// Whether the copy may be kept, not only shared.
     pub fn is_kept(&self) -> bool {
         self.kept

@@ -70,8 +70,8 @@ pub enum Event {
     Found(Lookup),
     /// The breaker lets it pass, or there is none.
     Admitted(Option<Permit>),
-    /// The breaker is open, for about as long.
-    Refused(Duration),
+    /// The breaker is open, for about as long; and this is what L1 holds.
+    Refused(Duration, Option<Held>),
     /// The response's head arrived.
     Head(Head),
     /// A piece of the response's body passed.
@@ -120,8 +120,8 @@ pub enum Action {
     Leave(Token, u64),
     /// Tell the breaker what became of its permit.
     Record(Permit, breaker::Outcome),
-    /// The key proved uncacheable.
-    Remember,
+    /// The key proved uncacheable, for this reason.
+    Remember(Reason),
     /// The key proved cacheable.
     Forget,
     /// What is stored under the key is no longer true.

@@ -17,6 +17,7 @@
 mod answer;
 mod copy;
 mod event;
+mod head;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,6 @@ use crate::breaker::{self, Permit};
 use crate::config::plan::{Fallback, Rule};
 use crate::flight::{Answer, Origin, Outcome, Token};
 use crate::http::key::Key;
-use crate::http::storing::{self, StoringPolicy};
 use crate::http::{Fields, Reason, RequestHead, vary};
 use crate::store::Entry;
 use crate::time::Wall;
@@ -108,7 +108,7 @@ impl Exchange {
                 vec![Action::Join]
             }
             (Phase::Arrived { held }, Event::Routed(Route::Lookup)) => self.look_up(None, held, context),
-            (Phase::Arrived { held }, Event::Routed(Route::Upstream)) => self.ask(None, held),
+            (Phase::Arrived { held }, Event::Routed(Route::Upstream)) => self.ask(None, held, context),
             // ## Arrived => LookingUp | Asking: the lead is ours
             (Phase::Arrived { held }, Event::Led(token, fresh)) => self.lead(token, held, fresh, context),
             // ## Arrived => Waiting
@@ -120,7 +120,7 @@ impl Exchange {
             (Phase::Arrived { held }, Event::Apart(reason)) => {
                 self.why = reason;
                 self.collapsed = Some(false);
-                self.ask(None, held)
+                self.ask(None, held, context)
             }
 
             // ## Waiting => Ended | Asking | Arrived
@@ -132,7 +132,7 @@ impl Exchange {
                 self.why = Reason::WaitTimeout;
                 self.collapsed = Some(false);
                 let mut actions = vec![Action::Leave(token, place)];
-                actions.extend(self.ask(None, None));
+                actions.extend(self.ask(None, None, context));
                 actions
             }
             (Phase::Waiting { token, place }, Event::Gone) => vec![Action::Leave(token, place)],
@@ -148,8 +148,8 @@ impl Exchange {
                 vec![Action::Forward]
             }
             // ## Asking => Ended: the circuit is open
-            (Phase::Asking { token, held }, Event::Refused(retry_after)) => {
-                let stale = held.filter(|_| context.rule.breaker.fallback == Fallback::Stale);
+            (Phase::Asking { token, held }, Event::Refused(retry_after, in_l1)) => {
+                let stale = held.or(in_l1).filter(|_| context.rule.breaker.fallback == Fallback::Stale);
                 let answer = match stale.and_then(|held| self.usable_on_error(held, context.now)) {
                     Some(entry) => Answer { origin: Origin::StaleOnOpen, entry },
                     None => answer::refusal(self.key(), retry_after, context.now),
@@ -179,7 +179,8 @@ impl Exchange {
                     return Vec::new();
                 }
                 self.phase = Phase::Relaying;
-                release(token, Reason::TooLarge).into_iter().chain([Action::Remember]).collect()
+                let failed = breaker::is_failure(copy.status());
+                self.release(token, failed.then(|| copy.status()), Reason::TooLarge, context)
             }
             // ## Copying => Ended: the response is complete
             (Phase::Copying { token, copy }, Event::Complete) => {
@@ -266,6 +267,13 @@ impl Exchange {
             // Nobody behind L1 can be asked: what L1 holds counts for as long as HTTP lets it.
             Lookup::Unavailable => (held.clone(), Origin::L1),
         };
+        // Of two that fit, the response received last counts, fresh or not (RFC 9111 §4).
+        let (found, origin) = match (found, &held) {
+            (Some(found), Some(held)) if received_at(held) > received_at(&found) => {
+                (Some(Rc::clone(held)), Origin::L1)
+            }
+            (found, _) => (found, origin),
+        };
         let fits = found.and_then(|held| {
             let entry = Entry::read(&held)?;
             if self.fits(&entry) {
@@ -285,21 +293,20 @@ impl Exchange {
             }
             Some((false, entry)) => {
                 self.why = Reason::Stale;
-                newest(Some(entry), held)
+                Some(entry)
             }
             None => held,
         };
-        if self.request.directives.only_if_cached {
-            self.why = Reason::OnlyIfCached;
-            // Only this client asked not to go further: the others compete for the lead.
-            return std::iter::once(Action::Serve(answer::not_cached(self.key(), context.now)))
-                .chain(token.map(Action::Vacate))
-                .collect();
-        }
-        self.ask(token, held)
+        self.ask(token, held, context)
     }
 
-    fn ask(&mut self, token: Option<Token>, held: Option<Held>) -> Vec<Action> {
+    /// Turns to the upstream, unless the client asked not to (RFC 9111 §5.2.1.7): then the others compete for the lead.
+    fn ask(&mut self, token: Option<Token>, held: Option<Held>, context: &Context<'_>) -> Vec<Action> {
+        if self.request.directives.only_if_cached {
+            self.why = Reason::OnlyIfCached;
+            let refusal = Action::Serve(answer::not_cached(self.key(), context.now));
+            return std::iter::once(refusal).chain(token.map(Action::Vacate)).collect();
+        }
         self.phase = Phase::Asking { token, held };
         vec![Action::Admit]
     }
@@ -308,87 +315,38 @@ impl Exchange {
         self.collapsed = Some(false);
         match outcome {
             Outcome::Answer(answer) => {
-                if Entry::read(&answer.entry).is_some_and(|entry| self.fits(&entry)) {
+                let Some(entry) = Entry::read(&answer.entry) else { return self.ask(None, None, context) };
+                if self.fits(&entry) {
                     self.collapsed = Some(true);
+                    self.why = match answer.origin {
+                        Origin::StaleOnOpen | Origin::Refused => Reason::BreakerOpen,
+                        Origin::StaleOnError(_) | Origin::Failed => Reason::UpstreamFailed,
+                        Origin::Upstream | Origin::L1 | Origin::L2 | Origin::L3 => self.why,
+                    };
                     return vec![Action::Serve(answer)];
                 }
+                if answer.origin == Origin::Upstream && breaker::is_failure(entry.meta.status) {
+                    let status = entry.meta.status;
+                    return self
+                        .told(Outcome::Answer(answer::failed(self.key(), status, context.now)), context);
+                }
                 self.why = Reason::VaryMiss;
-                self.ask(None, None)
+                self.ask(None, None, context)
             }
+            // What was refused for the leader's Authorization is not refused to those without.
+            Outcome::Alone(Reason::Authorization) if !self.request.authorization => self.join_again(context),
             Outcome::Alone(reason) => {
                 self.why = reason;
-                self.ask(None, None)
+                self.ask(None, None, context)
             }
-            Outcome::Lost => {
-                self.collapsed = None;
-                self.phase = Phase::Arrived { held: None };
-                self.on(Event::Routed(Route::Flight), context)
-            }
+            Outcome::Lost => self.join_again(context),
         }
     }
 
-    fn responded(
-        &mut self,
-        token: Option<Token>,
-        held: Option<Held>,
-        requested_at: Wall,
-        head: Head,
-        context: &Context<'_>,
-        actions: &mut Vec<Action>,
-    ) {
-        let failed = matches!(head.outcome, breaker::Outcome::Failure);
-        let stand_in = held.filter(|_| failed).and_then(|held| self.usable_on_error(held, context.now));
-        if let Some(entry) = stand_in {
-            self.why = Reason::UpstreamFailed;
-            let origin = Origin::StaleOnError(head.response.status);
-            actions.extend(serve_all(token, Answer { origin, entry }));
-            return;
-        }
-        self.phase = Phase::Relaying;
-        let Interest::Cacheable(key) = &self.interest else {
-            if matches!(self.interest, Interest::Invalidates(_)) && changes(head.response.status) {
-                actions.push(Action::Invalidate);
-            }
-            actions.push(Action::Relay { stored: false, reason: None });
-            return;
-        };
-        let policy = StoringPolicy {
-            default_ttl: context.rule.cache.default_ttl,
-            stale_if_error: context.rule.cache.stale_if_error,
-        };
-        let verdict = storing::judge(
-            &self.request,
-            &head.response,
-            key.is_partitioned(),
-            &policy,
-            requested_at,
-            context.now,
-        );
-        let too_large = head
-            .response
-            .content_length
-            .is_some_and(|len| usize::try_from(len).map_or(true, |len| len > context.max_body_bytes));
-        let refusal = verdict.share.err().or(too_large.then_some(Reason::TooLarge));
-        if let Some(reason) = refusal {
-            // A failure says nothing about what the upstream answers when it is well: it is not remembered.
-            actions.extend((!failed).then_some(Action::Remember));
-            actions.extend(release(token, if failed { Reason::UpstreamFailed } else { reason }));
-            actions.push(Action::Relay { stored: false, reason: Some(reason) });
-            return;
-        }
-        let store = if !context.rule.cache.enabled {
-            Err(Reason::Disabled)
-        } else if failed {
-            Err(Reason::UpstreamFailed)
-        } else {
-            verdict.store
-        };
-        actions.push(Action::Forget);
-        actions.push(Action::Relay { stored: store.is_ok(), reason: store.as_ref().err().copied() });
-        if token.is_some() || store.is_ok() {
-            let copy = Copy::begin(&head, &self.fields, store.ok(), requested_at, context.now);
-            self.phase = Phase::Copying { token, copy };
-        }
+    fn join_again(&mut self, context: &Context<'_>) -> Vec<Action> {
+        self.collapsed = None;
+        self.phase = Phase::Arrived { held: None };
+        self.on(Event::Routed(Route::Flight), context)
     }
 
     fn usable_on_error(&self, held: Held, now: Wall) -> Option<Held> {
@@ -410,25 +368,11 @@ pub fn fits(entry: &Entry<'_>, key: &Key, request: &RequestHead, fields: &Fields
         && vary::matches(entry.selecting, fields)
 }
 
-/// Lets the waiters go: this answer is not for them.
-fn release(token: Option<Token>, reason: Reason) -> Option<Action> {
-    token.map(|token| Action::End(token, Outcome::Alone(reason)))
-}
-
 fn serve_all(token: Option<Token>, answer: Answer) -> Vec<Action> {
     let end = token.map(|token| Action::End(token, Outcome::Answer(answer.clone())));
     std::iter::once(Action::Serve(answer)).chain(end).collect()
 }
 
-/// The copy received last.
-fn newest(one: Option<Held>, other: Option<Held>) -> Option<Held> {
-    let received = |held: &Option<Held>| {
-        held.as_ref().and_then(|held| Entry::read(held).map(|entry| entry.meta.received_at))
-    };
-    if received(&one) >= received(&other) { one } else { other }
-}
-
-/// RFC 9111 §4.4: a non-error response to an unsafe request.
-fn changes(status: u16) -> bool {
-    (200..400).contains(&status)
+fn received_at(held: &Held) -> Option<Wall> {
+    Entry::read(held).map(|entry| entry.meta.received_at)
 }

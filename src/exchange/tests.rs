@@ -183,7 +183,7 @@ fn admitted() -> Event {
 }
 
 fn refused() -> Event {
-    Event::Refused(Duration::from_millis(6_001))
+    Event::Refused(Duration::from_millis(6_001), None)
 }
 
 /// The upstream's own answer.
@@ -248,7 +248,7 @@ fn word(action: &Action) -> String {
             "leave".into()
         }
         Action::Record(_, outcome) => format!("record {outcome:?}").to_lowercase(),
-        Action::Remember => "remember".into(),
+        Action::Remember(_) => "remember".into(),
         Action::Forget => "forget".into(),
         Action::Invalidate => "invalidate".into(),
     }

@@ -39,7 +39,7 @@ impl<H: Host> Worker<H> {
         self.host.annotate(stream, "breaker", state.word());
         match admission {
             Admission::Pass(permit) | Admission::Probe(permit) => Event::Admitted(Some(permit)),
-            Admission::Refuse { retry_after } => Event::Refused(retry_after),
+            Admission::Refuse { retry_after } => Event::Refused(retry_after, self.held_in_l1(slot)),
         }
     }
 

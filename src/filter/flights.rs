@@ -8,15 +8,15 @@ use super::{Slot, Worker};
 use crate::config::plan::{Rule, Scope};
 use crate::exchange::{Event, Held};
 use crate::flight::message::Message;
-use crate::flight::remembered::Remembered;
+use crate::flight::remembered::{Concerns, Remembered};
 use crate::flight::stripe::{self, Joined, Settled, WorkerId};
 use crate::flight::table::{Flight, Lead, Table};
 use crate::flight::{Outcome, Token};
 use crate::host::{Host, QueueId, StreamId};
-use crate::http::Reason;
 use crate::http::key::Digest;
+use crate::http::{Reason, RequestHead};
 use crate::telemetry::Occurrence;
-use crate::time::Mono;
+use crate::time::{Mono, Wall};
 use std::collections::BTreeSet;
 
 /// What one worker knows of flights.
@@ -57,12 +57,15 @@ impl<H: Host> Worker<H> {
             Scope::Worker | Scope::Off => None,
         };
         if let Some(Joined::Watching(token, lease_until)) = joined {
-            let flight = Flight::new(digest, Lead::Elsewhere, true, lease_until, rule.coalesce.lease);
+            let flight =
+                Flight::new(digest, Lead::Elsewhere, true, Wall::default(), lease_until, rule.coalesce.lease);
             self.flights.table.enter(token, flight);
             return Some(self.wait(stream, slot, rule, token));
         }
         let shared = joined == Some(Joined::Leading);
-        let flight = Flight::new(digest, Lead::Here(stream), shared, lease_until, rule.coalesce.lease);
+        let changed_at = if shared { Wall::default() } else { self.changed_at(digest) };
+        let flight =
+            Flight::new(digest, Lead::Here(stream), shared, changed_at, lease_until, rule.coalesce.lease);
         self.flights.table.enter(offered, flight);
         self.counters.occurred(Occurrence::FlightLed);
         // Between the look into L1 and the lead another flight may have ended.
@@ -73,11 +76,14 @@ impl<H: Host> Worker<H> {
     /// The flight of a key that this worker is in, if the other workers let it be joined still.
     fn joinable(&mut self, digest: Digest) -> Option<Token> {
         let token = self.flights.table.joinable(digest)?;
-        if self.flights.table.flight(token).is_some_and(|flight| !flight.shared) {
-            return Some(token);
-        }
-        let (record, _) = self.host.shared(&stripe::stripe_key(digest))?;
-        if stripe::standing(&record, token).is_some_and(|(_, open)| open) {
+        let flight = self.flights.table.flight(token)?;
+        let open = if flight.shared {
+            let record = self.host.shared(&stripe::stripe_key(digest));
+            record.and_then(|(record, _)| stripe::standing(&record, token)).is_some_and(|(_, open)| open)
+        } else {
+            flight.changed_at == self.changed_at(digest)
+        };
+        if open {
             return Some(token);
         }
         self.flights.table.close(digest);
@@ -117,11 +123,17 @@ impl<H: Host> Worker<H> {
     /// Another worker's flight ended.
     pub(super) fn told(&mut self, token: Token, outcome: Outcome) {
         if let Some(flight) = self.flights.table.end(token) {
-            if matches!(outcome, Outcome::Alone(reason) if reason != Reason::UpstreamFailed) {
-                self.flights.remembered.mark(flight.digest, self.host.mono());
+            if let Outcome::Alone(reason) = outcome {
+                self.remember(flight.digest, reason);
             }
             self.tell(outcome, flight);
         }
+    }
+
+    /// A key's answer was not to be shared: the next wave does not wait for it.
+    pub(super) fn remember(&mut self, digest: Digest, reason: Reason) {
+        let concerns = if reason == Reason::Authorization { Concerns::Authorized } else { Concerns::All };
+        self.flights.remembered.mark(digest, concerns, self.host.mono());
     }
 
     /// The leader is gone: a waiter of ours takes its place, or the other workers compete.
@@ -204,6 +216,11 @@ impl<H: Host> Worker<H> {
         let entry = crate::store::Entry::read(bytes)?;
         (entry.is_fresh(now) && now < kept_until).then(|| Held::new(bytes.to_vec()))
     }
+}
+
+/// What is remembered against a request.
+pub(super) fn concerns(request: &RequestHead) -> Concerns {
+    if request.authorization { Concerns::Authorized } else { Concerns::All }
 }
 
 /// Conflicts in a row; each means that another worker got through.

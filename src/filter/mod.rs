@@ -14,6 +14,7 @@ mod flights;
 mod hot;
 mod request;
 mod response;
+mod slots;
 mod tasks;
 mod tick;
 mod tiers;
@@ -147,7 +148,10 @@ impl<H: Host> Worker<H> {
                 self.serve(stream, &slot.exchange, &answer);
             }
             Action::Relay { stored, reason } => self.relay(stream, &slot.exchange, rule, stored, reason),
-            Action::Fill(entry) => self.fill(slot.exchange.key()?.digest(), &entry),
+            Action::Fill(entry) => {
+                let received_at = Entry::read(&entry)?.meta.received_at;
+                self.fill(received_at, slot.exchange.key()?.digest(), &entry);
+            }
             Action::Keep(requested_at, entry) => {
                 self.keep(requested_at, slot.exchange.key()?.digest(), &entry)
             }
@@ -159,11 +163,11 @@ impl<H: Host> Worker<H> {
             Action::Vacate(token) => self.vacate(token),
             Action::Leave(token, place) => self.flights.table.leave(token, place),
             Action::Record(permit, outcome) => self.record(slot.breaker, permit, outcome),
-            Action::Remember => {
+            Action::Remember(reason) => self.remember(slot.exchange.key()?.digest(), reason),
+            Action::Forget => {
                 let digest = slot.exchange.key()?.digest();
-                self.flights.remembered.mark(digest, self.host.mono());
+                self.flights.remembered.clear(digest, flights::concerns(&slot.exchange.request));
             }
-            Action::Forget => self.flights.remembered.clear(slot.exchange.key()?.digest()),
             Action::Invalidate => self.invalidate(slot.exchange.key()?.digest()),
         }
         None
@@ -193,9 +197,9 @@ impl<H: Host> Worker<H> {
             Origin::L3 => Answered::HitL3,
             Origin::Upstream => Answered::Miss,
             Origin::StaleOnError(_) | Origin::StaleOnOpen => Answered::Stale,
-            Origin::Refused => Answered::Refused,
+            Origin::Refused | Origin::Failed => Answered::Refused,
         };
-        if matches!(answer.origin, Origin::StaleOnError(_) | Origin::StaleOnOpen | Origin::Refused) {
+        if !matches!(answer.origin, Origin::L1 | Origin::L2 | Origin::L3 | Origin::Upstream) {
             self.counters.because(exchange.rule, exchange.why);
         }
         self.account(stream, exchange.rule, answered);

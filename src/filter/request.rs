@@ -150,7 +150,8 @@ impl<H: Host> Worker<H> {
         why: Reason,
     ) -> (Route, Reason) {
         let Interest::Cacheable(key) = interest else { return (Route::Upstream, why) };
-        if self.flights.remembered.is_marked(key.digest(), self.host.mono())
+        let concerns = super::flights::concerns(request);
+        if self.flights.remembered.is_marked(key.digest(), concerns, self.host.mono())
             && !request.directives.only_if_cached
         {
             return (Route::Upstream, Reason::Uncacheable);

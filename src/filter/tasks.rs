@@ -22,15 +22,17 @@ pub(super) enum Task {
     TimeOut(VecDeque<StreamId>),
     /// Let a waiter take a vacant lead.
     Promote(Token),
-    /// Write to L2 and L3.
-    Write {
-        /// What to write: RESP.
+    /// Store an entry in L2 and L3.
+    Store {
+        /// The commands: RESP.
         pipeline: Vec<u8>,
-        /// In how many commands.
+        /// How many they are.
         commands: usize,
-        /// For which key; `None` once it was forgotten.
+        /// The entry's key.
         digest: Digest,
     },
+    /// Delete a key from L2 and L3.
+    Delete(Digest),
 }
 
 /// What is to be done, in order.
@@ -41,9 +43,9 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Drops writes of a key that are not done yet.
-    pub(super) fn drop_writes(&mut self, forgotten: Digest) {
-        self.queue.retain(|task| !matches!(task, Task::Write { digest, .. } if *digest == forgotten));
+    /// Drops what was to be stored under a key and is not yet.
+    pub(super) fn drop_stores(&mut self, forgotten: Digest) {
+        self.queue.retain(|task| !matches!(task, Task::Store { digest, .. } if *digest == forgotten));
     }
 }
 
@@ -113,8 +115,12 @@ impl<H: Host> Worker<H> {
                     self.promote(token);
                     left = left.saturating_sub(1);
                 }
-                Task::Write { pipeline, commands, .. } => {
-                    self.write(&pipeline, commands);
+                Task::Store { pipeline, commands, .. } => {
+                    self.store(&pipeline, commands);
+                    left = left.saturating_sub(1);
+                }
+                Task::Delete(digest) => {
+                    self.delete(digest);
                     left = left.saturating_sub(1);
                 }
             }

@@ -1,26 +1,32 @@
-//! The tiers as host calls: L1's slots in shared data, L2 and L3 behind a callout.
+//! The tiers as host calls: what is prepared for L1, and the dialogue with L2 and L3.
 
 use super::tasks::Task;
-use super::{Slot, Worker, kept_until};
+use super::{Slot, Worker};
 use crate::config::plan::{L2, Plan};
-use crate::exchange::{Event, Held, Lookup};
+use crate::exchange::{Event, Lookup};
 use crate::flight::{Origin, stripe};
 use crate::host::{CalloutId, Host, Level, StreamId};
-use crate::http::key::Digest;
+use crate::http::key::{Digest, Key};
 use crate::store::health::Health;
 use crate::store::l1::{self, Geometry};
 use crate::store::remote::{self, Found, Unavailable, Written};
 use crate::store::{Entry, entry};
 use crate::telemetry::Occurrence;
 use crate::time::{Mono, Wall};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What one worker knows of the tiers.
 pub(super) struct Tiers {
     pub(super) geometry: Geometry,
-    pub(super) callouts: BTreeMap<CalloutId, Purpose>,
+    /// Dialogues under way, and since when.
+    pub(super) callouts: BTreeMap<CalloutId, (Purpose, Mono)>,
     health: Health,
+    /// Keys to be deleted as soon as Redis answers.
+    owed: BTreeSet<Digest>,
+    /// What was received before is not believed.
+    believed_since: Wall,
     configured: bool,
     max_body_bytes: usize,
 }
@@ -30,8 +36,10 @@ pub(super) struct Tiers {
 pub(super) enum Purpose {
     /// Asks for a request's entry.
     Lookup(StreamId),
-    /// Writes, in so many commands.
-    Write(usize),
+    /// Stores, in so many commands.
+    Store(usize),
+    /// Deletes a key.
+    Delete(Digest),
     /// Asks whether Redis is back.
     Probe,
 }
@@ -43,6 +51,8 @@ impl Tiers {
             geometry: Geometry::new(&plan.l1),
             callouts: BTreeMap::new(),
             health: Health::default(),
+            owed: BTreeSet::new(),
+            believed_since: Wall::default(),
             configured: plan.l2.is_some(),
             max_body_bytes: usize::try_from(largest).unwrap_or(usize::MAX),
         }
@@ -99,63 +109,82 @@ impl<H: Host> Worker<H> {
     /// A callout ended.
     pub(super) fn called_back(&mut self, callout: CalloutId, answer: Option<&[u8]>) {
         match self.tiers.callouts.remove(&callout) {
-            Some(Purpose::Lookup(stream)) => {
+            Some((Purpose::Lookup(stream), begun)) => {
                 let lookup = answer.ok_or(Unavailable).and_then(remote::read_lookup);
-                self.judge_health(lookup.is_ok());
-                let lookup = match lookup {
-                    Ok(found) => self.best(found),
-                    Err(Unavailable) => Lookup::Unavailable,
+                self.judge_health(lookup.is_ok(), begun);
+                let Some(slot) = self.streams.get_mut(&stream) else { return };
+                slot.callout = None;
+                let key = slot.exchange.key().cloned();
+                let lookup = match (lookup, key) {
+                    (Ok(found), Some(key)) => self.newest(found, &key),
+                    _ => Lookup::Unavailable,
                 };
-                if let Some(slot) = self.streams.get_mut(&stream) {
-                    slot.callout = None;
-                }
                 self.drive(stream, Event::Found(lookup), super::At::Later);
             }
-            Some(Purpose::Write(commands)) => {
+            Some((Purpose::Store(commands), begun)) => {
                 let written =
                     answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, commands));
-                self.judge_health(written.is_ok());
+                self.judge_health(written.is_ok(), begun);
                 if written == Ok(Written::Refused) {
                     self.counters.occurred(Occurrence::L2Refused);
                 }
             }
-            Some(Purpose::Probe) => {
+            Some((Purpose::Delete(digest), begun)) => {
+                let deleted = answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, 1));
+                self.judge_health(deleted.is_ok(), begun);
+                if deleted != Ok(Written::Done) {
+                    self.owe(digest);
+                }
+            }
+            Some((Purpose::Probe, begun)) => {
                 let alive = answer.is_some_and(|answer| remote::read_lookup(answer).is_ok());
-                self.judge_health(alive);
+                self.judge_health(alive, begun);
             }
             None => {}
         }
     }
 
-    fn best(&mut self, found: Found<'_>) -> Lookup {
+    /// Of what the tiers hold for a key, the response received last (RFC 9111 §4), if its resource was not changed
+    /// since.
+    fn newest(&mut self, found: Found<'_>, key: &Key) -> Lookup {
         if found.wrong_type {
             self.counters.occurred(Occurrence::L2Corrupt);
         }
         let now = self.host.wall();
-        let mut best: Option<(Held, Origin, bool)> = None;
+        let changed_at = self.changed_at(key.digest()).max(self.tiers.believed_since);
+        let mut newest: Option<(Wall, &[u8], Origin)> = None;
         for (bytes, origin) in [(found.l2, Origin::L2), (found.l3, Origin::L3)] {
             let Some(bytes) = bytes else { continue };
-            let Some(entry) = Entry::read_foreign(bytes, now) else {
+            let read = Entry::read_foreign(bytes, now).filter(|entry| entry.key == key.bytes());
+            let Some(entry) = read else {
                 self.counters.occurred(Occurrence::L2Corrupt);
                 continue;
             };
-            let fresh = entry.is_fresh(now);
-            if best.as_ref().is_none_or(|(_, _, best_is_fresh)| fresh && !best_is_fresh) {
-                best = Some((Rc::new(bytes.to_vec()), origin, fresh));
+            let received_at = entry.meta.received_at;
+            if received_at > changed_at && newest.is_none_or(|(newest, ..)| received_at > newest) {
+                newest = Some((received_at, bytes, origin));
             }
         }
-        best.map_or(Lookup::Nothing, |(held, origin, _)| Lookup::Found(held, origin))
+        newest.map_or(Lookup::Nothing, |(_, bytes, origin)| Lookup::Found(Rc::new(bytes.to_vec()), origin))
     }
 
-    fn judge_health(&mut self, answered: bool) {
+    fn judge_health(&mut self, answered: bool, begun: Mono) {
         if answered {
             if self.tiers.health.succeeded() {
                 self.counters.occurred(Occurrence::L2Up);
                 self.host.log(Level::Info, "Redis answers again: L2 and L3 are used");
+                for digest in std::mem::take(&mut self.tiers.owed) {
+                    self.later(Task::Delete(digest));
+                }
             }
             return;
         }
         self.counters.occurred(Occurrence::L2Failed);
+        // A failure that comes long after the callout's own timeout says that this worker is busy, not that Redis is.
+        let timeout = self.plan.l2.as_ref().map_or(Duration::ZERO, |l2| l2.timeout);
+        if self.host.mono().since(begun) > timeout.saturating_add(BUSY) {
+            return;
+        }
         if self.tiers.health.failed(self.host.mono()) {
             self.counters.occurred(Occurrence::L2Down);
             self.host.log(Level::Warn, "Redis does not answer: requests go on with L1 alone until it does");
@@ -171,77 +200,54 @@ impl<H: Host> Worker<H> {
 
     fn call(&mut self, pipeline: &[u8], purpose: Purpose) -> Option<CalloutId> {
         let L2 { cluster, timeout, .. } = self.plan.l2.as_ref()?;
+        let begun = self.host.mono();
         let callout = self.host.call(cluster, pipeline, *timeout);
         match callout {
             Some(callout) => {
-                self.tiers.callouts.insert(callout, purpose);
+                self.tiers.callouts.insert(callout, (purpose, begun));
             }
-            None => self.judge_health(false),
+            None => self.judge_health(false, begun),
         }
         callout
     }
 
-    /// In a root callback: writes to L2 and L3.
-    pub(super) fn write(&mut self, pipeline: &[u8], commands: usize) {
+    /// In a root callback: stores in L2 and L3, if they can be asked now.
+    pub(super) fn store(&mut self, pipeline: &[u8], commands: usize) {
         if self.tiers.can_ask() && self.tiers.callouts.len() < MAX_CALLOUTS {
-            self.call(pipeline, Purpose::Write(commands));
+            self.call(pipeline, Purpose::Store(commands));
         }
     }
 
-    /// Puts an entry into L1, driving out the oldest of its group.
-    pub(super) fn fill(&mut self, digest: Digest, entry: &[u8]) {
-        if u64::try_from(entry.len()).map_or(true, |len| len > self.plan.l1.max_object_bytes) {
-            return;
-        }
-        let now = self.host.wall();
-        let value = l1::wrap(kept_until(&self.plan, now), entry);
-        let slot = self.tiers.geometry.slot(digest);
-        let directory_key = l1::directory_key(slot.group);
-        for _ in 0..MAX_TRIES {
-            let Some((directory, version)) = self.host.shared(&directory_key) else { return };
-            let Some(booking) = self.tiers.geometry.book(&directory, slot, value.len(), now) else { return };
-            if self.host.share(&directory_key, &booking.directory, Some(version)).is_err() {
-                continue;
-            }
-            for victim in booking.victims {
-                self.write_slot(victim, b"");
-                self.counters.occurred(Occurrence::L1Evicted);
-            }
-            self.write_slot(slot, &value);
-            self.counters.occurred(Occurrence::L1Stored);
-            return;
+    /// In a root callback: deletes from L2 and L3, now or as soon as they can be asked.
+    pub(super) fn delete(&mut self, digest: Digest) {
+        let (pipeline, _) = remote::delete(&self.plan.namespace, digest);
+        let asked = self.tiers.can_ask() && self.tiers.callouts.len() < MAX_CALLOUTS;
+        if !asked || self.call(&pipeline, Purpose::Delete(digest)).is_none() {
+            self.owe(digest);
         }
     }
 
-    /// Writes a slot, then its version: who still has the former version has the former value.
-    fn write_slot(&self, slot: l1::Slot, value: &[u8]) {
-        let _ = self.host.share(&slot.key(), value, None);
-        let _ = self.host.share(&slot.version_key(), b"", None);
+    /// A deletion has to wait until Redis answers. Beyond a number of them no single one is kept in mind: then
+    /// nothing is believed that Redis received before now.
+    fn owe(&mut self, digest: Digest) {
+        self.tiers.owed.insert(digest);
+        if self.tiers.owed.len() > MAX_OWED {
+            self.tiers.owed.clear();
+            self.tiers.believed_since = self.host.wall();
+        }
     }
 
     /// Stores a complete response in all tiers, unless its resource was changed after it was asked for.
     pub(super) fn keep(&mut self, requested_at: Wall, digest: Digest, entry: &[u8]) {
-        let slot = self.tiers.geometry.slot(digest);
-        let mark = self.host.shared(&slot.key()).and_then(|(value, _)| {
-            l1::unwrap(&value).and_then(|(changed_at, entry)| entry.is_empty().then_some(changed_at))
-        });
-        if mark.is_some_and(|changed_at| requested_at <= changed_at) {
+        if !self.fill(requested_at, digest, entry) {
             return;
         }
-        self.fill(digest, entry);
         if let (Some(l2), Some(entry)) = (&self.plan.l2, entry::Entry::read(entry)) {
             let now = self.host.wall();
             if let Some((pipeline, commands)) = remote::store(&self.plan.namespace, digest, l2, &entry, now) {
-                self.later(Task::Write { pipeline, commands, digest });
+                self.later(Task::Store { pipeline, commands, digest });
             }
         }
-    }
-
-    /// Takes a key out of L1, leaving a mark against answers that were asked for before, and drops its writes.
-    pub(super) fn forget(&mut self, digest: Digest) {
-        let now = self.host.wall();
-        self.write_slot(self.tiers.geometry.slot(digest), &l1::wrap(now, b""));
-        self.tasks.drop_writes(digest);
     }
 
     /// An unsafe request changed a key's resource (RFC 9111 §4.4): it is forgotten in every tier, and a fetch that is
@@ -251,13 +257,14 @@ impl<H: Host> Worker<H> {
         self.taint(digest);
         self.forget(digest);
         if self.plan.l2.is_some() {
-            let (pipeline, commands) = remote::delete(&self.plan.namespace, digest);
-            self.later(Task::Write { pipeline, commands, digest });
+            self.later(Task::Delete(digest));
         }
     }
 }
 
 /// Dialogues with Redis under way in one worker; beyond, writes are dropped rather than queued.
 const MAX_CALLOUTS: usize = 1_024;
-/// Conflicts in a row; each means that another worker got through.
-const MAX_TRIES: u32 = 16;
+/// Deletions kept in mind while Redis is away: 64 KiB per worker.
+const MAX_OWED: usize = 4_096;
+/// How late a timeout may be noticed by a worker that is not overloaded.
+const BUSY: Duration = Duration::from_millis(20);

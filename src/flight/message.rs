@@ -76,6 +76,7 @@ fn encode_origin(origin: Origin) -> (u8, u16) {
         Origin::StaleOnError(status) => (4, status),
         Origin::StaleOnOpen => (5, 0),
         Origin::Refused => (6, 0),
+        Origin::Failed => (7, 0),
     }
 }
 
@@ -88,6 +89,7 @@ fn decode_origin(origin: u8, status: u16) -> Option<Origin> {
         4 => Origin::StaleOnError(status),
         5 => Origin::StaleOnOpen,
         6 => Origin::Refused,
+        7 => Origin::Failed,
         _ => return None,
     })
 }
@@ -113,6 +115,7 @@ mod tests {
             Origin::StaleOnError(502),
             Origin::StaleOnOpen,
             Origin::Refused,
+            Origin::Failed,
         ];
         let answers = origins
             .map(|origin| Outcome::Answer(Answer { origin, entry: Rc::new(b"entry".to_vec()) }))

@@ -57,4 +57,6 @@ pub enum Origin {
     StaleOnOpen,
     /// The plugin's own refusal: the circuit is open and there is no copy.
     Refused,
+    /// The plugin's own word for the upstream's failure, whose answer is not to be shared.
+    Failed,
 }

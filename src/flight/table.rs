@@ -6,7 +6,7 @@
 
 use crate::flight::Token;
 use crate::http::key::Digest;
-use crate::time::Mono;
+use crate::time::{Mono, Wall};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -30,6 +30,9 @@ pub struct Flight<S> {
     pub lead: Lead<S>,
     /// Whether other workers may take part: it then stands in a stripe and has a lease to be renewed.
     pub shared: bool,
+    /// When the resource was last changed before it began: a later change makes its answer unfit for those who come
+    /// after. For a shared flight its record tells that.
+    pub changed_at: Wall,
     /// Until when the leader is believed in.
     pub lease_until: Mono,
     /// For how long a sign of life counts.
@@ -48,8 +51,15 @@ pub struct Table<S> {
 
 impl<S> Flight<S> {
     /// A flight that nobody waits in yet.
-    pub fn new(digest: Digest, lead: Lead<S>, shared: bool, lease_until: Mono, lease: Duration) -> Self {
-        Self { digest, lead, shared, lease_until, lease, waiters: BTreeMap::new() }
+    pub fn new(
+        digest: Digest,
+        lead: Lead<S>,
+        shared: bool,
+        changed_at: Wall,
+        lease_until: Mono,
+        lease: Duration,
+    ) -> Self {
+        Self { digest, lead, shared, changed_at, lease_until, lease, waiters: BTreeMap::new() }
     }
 }
 
@@ -172,7 +182,7 @@ mod tests {
 
     fn led_by(stream: u32) -> Table<u32> {
         let mut table = Table::default();
-        table.enter(T, Flight::new(KEY, Lead::Here(stream), true, Mono(100), LEASE));
+        table.enter(T, Flight::new(KEY, Lead::Here(stream), true, Wall(0), Mono(100), LEASE));
         table
     }
 
@@ -205,7 +215,7 @@ mod tests {
         table.wait(T, 2, 9).unwrap();
         table.close(KEY);
         assert_eq!(table.joinable(KEY), None);
-        table.enter(Token(6), Flight::new(KEY, Lead::Here(3), true, Mono(100), LEASE));
+        table.enter(Token(6), Flight::new(KEY, Lead::Here(3), true, Wall(0), Mono(100), LEASE));
         assert_eq!(table.end(T).unwrap().waiters.len(), 1);
         assert_eq!(table.joinable(KEY), Some(Token(6)));
     }
@@ -213,8 +223,8 @@ mod tests {
     #[test]
     fn leases_fall_due_for_shared_flights_only() {
         let mut table = led_by(1);
-        table.enter(Token(6), Flight::new(Digest([2; 16]), Lead::Elsewhere, true, Mono(90), LEASE));
-        table.enter(Token(7), Flight::new(Digest([3; 16]), Lead::Here(2), false, Mono(10), LEASE));
+        table.enter(Token(6), Flight::new(Digest([2; 16]), Lead::Elsewhere, true, Wall(0), Mono(90), LEASE));
+        table.enter(Token(7), Flight::new(Digest([3; 16]), Lead::Here(2), false, Wall(0), Mono(10), LEASE));
         assert_eq!(table.due(Mono(49)), []);
         assert_eq!(table.due(Mono(50)), [(T, true)], "half of its lease is over");
         table.extend(T, Mono(900));

@@ -38,6 +38,13 @@ pub struct MetricId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(pub u32);
 
+impl Version {
+    /// Expected of a value that is not there yet. A compare-and-swap of an absent value succeeds whatever is
+    /// expected, and of one that another worker made meanwhile only if it has this very version, after four billion
+    /// writes: so of several that create a value at once, one gets through.
+    pub const ABSENT: Self = Self(u32::MAX);
+}
+
 /// A shared value changed between read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict;
@@ -121,7 +128,8 @@ pub trait Host {
 
     /// A shared value and its version; `None` if there is none. An emptied value reads as empty bytes.
     fn shared(&self, key: &[u8]) -> Option<(Vec<u8>, Version)>;
-    /// Writes a shared value; with `expected`, only if it still has that version. A first write is not atomic.
+    /// Writes a shared value; with `expected`, only if it still has that version, or if there
+    /// is none. Whoever creates a value beside others expects [`Version::ABSENT`].
     fn share(&self, key: &[u8], value: &[u8], expected: Option<Version>) -> Result<(), Conflict>;
 
     /// Opens the queue of this name and has its messages delivered to this worker's `on_message`.

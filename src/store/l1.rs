@@ -5,6 +5,9 @@
 //! share of `l1.max_bytes`: a store swaps the directory by compare-and-swap, first naming as victims the group's
 //! oldest entries until the new one fits. Sizes are absolute, so a lost race leaves the sum wrong by one entry at
 //! most, and the slot's next store mends it.
+//!
+//! A slot also holds a mark: when a resource that lives there was last changed by an unsafe request. The mark outlives
+//! the entries, and whatever was fetched before it is refused, from whichever tier it comes.
 
 use crate::config::plan;
 use crate::http::key::Digest;
@@ -93,6 +96,11 @@ impl Geometry {
         })
     }
 
+    /// Whether a value of so many bytes can ever be booked.
+    pub fn takes(&self, size: usize) -> bool {
+        u32::try_from(size).is_ok_and(|size| size <= self.budget)
+    }
+
     /// Books `size` bytes for `slot` in its group's directory; `None` if they can never fit. A directory of another
     /// geometry counts as empty.
     pub fn book(&self, directory: &[u8], slot: Slot, size: usize, now: Wall) -> Option<Booking> {
@@ -152,31 +160,44 @@ impl Slot {
     fn named(self, kind: u8) -> [u8; 11] {
         let [g0, g1, g2, g3] = self.group.to_le_bytes();
         let [w0, w1, w2, w3] = self.way.to_le_bytes();
-        [kind, b'1', b'/', g0, g1, g2, g3, w0, w1, w2, w3]
+        [kind, LAYOUT, b'/', g0, g1, g2, g3, w0, w1, w2, w3]
     }
 }
 
 /// Key of a group's directory in shared data.
 pub fn directory_key(group: u32) -> [u8; 7] {
     let [g0, g1, g2, g3] = group.to_le_bytes();
-    [b'd', b'1', b'/', g0, g1, g2, g3]
+    [b'd', LAYOUT, b'/', g0, g1, g2, g3]
 }
 
 /// Key of the encoded [`Geometry`] in shared data.
-pub const GEOMETRY_KEY: &[u8] = b"g1";
+pub const GEOMETRY_KEY: &[u8] = &[b'g', LAYOUT];
 
-/// The value of a slot: until when it answers without asking the tiers behind, then the entry's bytes.
-pub fn wrap(kept_until: Wall, entry: &[u8]) -> Vec<u8> {
-    let mut value = Vec::with_capacity(entry.len().saturating_add(8));
+/// Stands in every key: shared data outlives the code, and another version of it may lay slots out otherwise.
+const LAYOUT: u8 = b'1';
+
+/// The value of a slot: until when it answers without asking the tiers behind, when a resource that lives here was
+/// last changed by an unsafe request, then the entry's bytes, or none.
+pub fn wrap(kept_until: Wall, changed_at: Wall, entry: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(entry.len().saturating_add(16));
     value.extend_from_slice(&kept_until.0.to_le_bytes());
+    value.extend_from_slice(&changed_at.0.to_le_bytes());
     value.extend_from_slice(entry);
     value
 }
 
-/// Takes a slot's value apart; `None` if it was emptied.
+/// Until when a slot's entry answers by itself, and the entry; `None` if nothing was ever there.
 pub fn unwrap(value: &[u8]) -> Option<(Wall, &[u8])> {
-    let (kept_until, entry) = value.split_first_chunk::<8>()?;
+    let (kept_until, rest) = value.split_first_chunk::<8>()?;
+    let (_, entry) = rest.split_first_chunk::<8>()?;
     Some((Wall(u64::from_le_bytes(*kept_until)), entry))
+}
+
+/// When a resource that lives in the slot of this value was last changed; [`Wall`] zero if never. Whatever was
+/// fetched up to then is not true any more.
+pub fn changed_at(value: &[u8]) -> Wall {
+    let changed_at = value.get(8..).and_then(<[u8]>::first_chunk::<8>);
+    changed_at.map_or(Wall::default(), |bytes| Wall(u64::from_le_bytes(*bytes)))
 }
 
 fn write(records: &[(u32, u32)]) -> Vec<u8> {
@@ -239,8 +260,8 @@ mod tests {
     fn an_entry_as_large_as_the_budget_fits_and_one_byte_more_does_not() {
         let geometry = Geometry { groups: 1, ways: 4, budget: 100 };
         let slot = Slot { group: 0, way: 0 };
-        assert!(geometry.book(&[], slot, 100, Wall(0)).is_some());
-        assert_eq!(geometry.book(&[], slot, 101, Wall(0)), None);
+        assert!(geometry.takes(100) && geometry.book(&[], slot, 100, Wall(0)).is_some());
+        assert_eq!((geometry.takes(101), geometry.book(&[], slot, 101, Wall(0))), (false, None));
     }
 
     #[test]
@@ -257,6 +278,15 @@ mod tests {
         let geometry = Geometry::new(&plan(64 << 20, 256 << 10));
         assert_eq!(Geometry::decode(&geometry.encode()), Some(geometry));
         assert_eq!(Geometry::decode(b"short"), None);
+    }
+
+    #[test]
+    fn a_slot_keeps_its_mark_beside_its_entry_or_without() {
+        let value = wrap(Wall(9), Wall(5), b"entry");
+        assert_eq!((unwrap(&value), changed_at(&value)), (Some((Wall(9), &b"entry"[..])), Wall(5)));
+        let value = wrap(Wall(0), Wall(5), b"");
+        assert_eq!((unwrap(&value), changed_at(&value)), (Some((Wall(0), &b""[..])), Wall(5)));
+        assert_eq!((unwrap(b""), changed_at(b"")), (None, Wall(0)), "a slot that was never used");
     }
 
     proptest! {

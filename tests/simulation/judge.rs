@@ -32,7 +32,7 @@ pub enum Promise {
 }
 
 /// How far the promise of one flight reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     Nowhere,
     Worker,
@@ -48,11 +48,19 @@ pub struct Breach {
 /// What the judge knows of an upstream request under way.
 struct Flight {
     asked: Asked,
-    order: u64,
     /// Its worker's VM died.
     lost: bool,
     /// It leads nobody: it had waited long enough, or found no place to wait.
     alone: bool,
+}
+
+/// The last write to a URL that succeeded: what was asked for before its answer came is not for who came after its
+/// client was told.
+#[derive(Clone, Copy)]
+struct Write {
+    answered: u64,
+    told: u64,
+    at: Duration,
 }
 
 pub struct Judge {
@@ -71,9 +79,17 @@ pub struct Judge {
     asked: BTreeMap<u64, u64>,
     completed: BTreeMap<u64, (u64, Duration)>,
     writes_under_way: BTreeMap<(usize, String), u32>,
-    written: BTreeMap<(usize, String), u64>,
+    written: BTreeMap<(usize, String), Write>,
+    /// When the last write to a URL was over, whether or not its client was told so.
+    parted: BTreeMap<(usize, String), u64>,
+    /// When the head of each answer arrived.
+    headed: BTreeMap<u64, (u64, Duration)>,
     /// URLs that gave, on this Envoy, an answer that not all may share.
     unshared: BTreeSet<(usize, String)>,
+    /// URLs that gave an answer selected by more than the URL: waiters it is not for go alone.
+    varied: BTreeSet<String>,
+    /// URLs that gave an answer which a request with Authorization may not have.
+    unauthorized: BTreeSet<String>,
     failed_at: BTreeMap<usize, Duration>,
     /// Confirmations that took the permission back: by Envoy and answer, when asked for.
     revoked: BTreeMap<(usize, u64), u64>,
@@ -86,7 +102,7 @@ impl Judge {
             terms: scenario.terms,
             idle: scenario.config.stream_idle_timeout,
             envoys: scenario.config.envoys,
-            reach,
+            reach: reach.min(scenario.terms.scope),
             order: 0,
             began: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -96,7 +112,11 @@ impl Judge {
             completed: BTreeMap::new(),
             writes_under_way: BTreeMap::new(),
             written: BTreeMap::new(),
+            parted: BTreeMap::new(),
+            headed: BTreeMap::new(),
             unshared: BTreeSet::new(),
+            varied: BTreeSet::new(),
+            unauthorized: BTreeSet::new(),
             failed_at: BTreeMap::new(),
             revoked: BTreeMap::new(),
         }
@@ -146,7 +166,12 @@ impl Judge {
                 let method = client.request.fields.get(":method").unwrap_or_default();
                 let status = client.status().unwrap_or(0);
                 if method == b"POST" && (200..400).contains(&status) {
-                    self.written.insert(place(&client), self.order);
+                    let serial = client.serials.last();
+                    let answered = serial.and_then(|serial| self.headed.get(serial));
+                    let answered = answered.map_or(self.order, |(order, _)| *order);
+                    let write = Write { answered, told: self.order, at: world.now() };
+                    self.written.insert(place(&client), write);
+                    self.parted.insert(place(&client), self.order);
                 }
                 self.judge_head(&client, world.now())?;
             }
@@ -212,7 +237,7 @@ impl Judge {
             return breach(Promise::OneFlight, what);
         }
         let alone = self.goes_alone(&asked, world);
-        let flight = Flight { asked, order: self.order, lost: false, alone };
+        let flight = Flight { asked, lost: false, alone };
         self.flights.insert(flight.asked.serial, flight);
         Ok(())
     }
@@ -242,34 +267,51 @@ impl Judge {
             && !self.goes_alone(asked, world)
             // Known, on this Envoy, for answers that not all may share.
             && !self.unshared.contains(&place)
-            // A write made the flight's answer unfit for those who come after.
+            && !self.varied.contains(&place.1)
+            // A write parts those who came before it from those who come after; a leader may have come before it and
+            // ask the upstream after it.
             && !self.writes_under_way.contains_key(&place)
-            && self.written.get(&place).is_none_or(|written| *written < flight.order)
+            && self.parted.get(&place).is_none_or(|parted| {
+                *parted < self.began[&other.client] && *parted < self.began[&asked.client]
+            })
     }
 
     fn goes_alone(&self, asked: &Asked, world: &World) -> bool {
         let began = world.with_client(asked.client, |client| client.began).unwrap();
         let patient = world.now() + Duration::from_millis(1) < began + self.terms.wait_timeout;
-        !patient || self.waiting(asked, world) >= self.terms.max_waiters
+        // Waiters with Authorization, given an answer that is not for them, do not queue for the next one either.
+        let unfit = asked.fields.get("authorization").is_some() && self.unauthorized.contains(&path(asked));
+        !patient || unfit || self.waiting(asked, world) >= self.terms.max_waiters
     }
 
-    /// How many requests for the same URL are under way on the same worker.
+    /// How many other requests for the same URL are held on the same worker, in a flight or leading one.
     fn waiting(&self, asked: &Asked, world: &World) -> u32 {
         let same = |client: &Client| {
-            client.request.envoy == asked.envoy
+            client.id != asked.client
+                && client.request.envoy == asked.envoy
                 && client.request.worker == asked.worker
                 && client.request.fields.get(":path") == asked.fields.get(":path")
         };
-        let open = self.due_at.keys().filter(|client| world.with_client(**client, same).unwrap_or(false));
-        u32::try_from(open.count()).unwrap().saturating_sub(2)
+        let upstream: BTreeSet<_> = self.flights.values().map(|flight| flight.asked.client).collect();
+        let held = self.due_at.keys().filter(|client| !upstream.contains(client));
+        u32::try_from(held.filter(|client| world.with_client(**client, same).unwrap_or(false)).count())
+            .unwrap()
     }
 
     fn follow_heading(&mut self, serial: u64, now: Duration) {
+        self.headed.insert(serial, (self.order, now));
         let Some(made) = self.made(serial) else { return };
         if made.status >= 500 {
             self.failed_at.insert(made.envoy, now);
         }
-        if made.method == "GET" && (made.forbidden.is_some() || made.language.is_some()) {
+        if !made.permits_authorized {
+            self.unauthorized.insert(made.url.clone());
+        }
+        let too_large = made.body.len() > self.terms.max_object_bytes;
+        if made.language.is_some() {
+            self.varied.insert(made.url.clone());
+        }
+        if made.method == "GET" && (made.forbidden.is_some() || too_large) {
             self.unshared.insert((made.envoy, made.url.clone()));
         }
         if let Some(confirmed) = made.confirms {
@@ -288,6 +330,7 @@ impl Judge {
             self.writes_under_way.get_mut(&place).filter(|_| method(&flight.asked) == b"POST")
         {
             *count -= 1;
+            self.parted.insert(place.clone(), self.order);
             if *count == 0 {
                 self.writes_under_way.remove(&place);
             }

@@ -44,6 +44,8 @@ pub struct Made {
     pub status: u16,
     /// Why nobody else may have it.
     pub forbidden: Option<&'static str>,
+    /// Whether it says that a request with Authorization may have it.
+    pub permits_authorized: bool,
     /// The Accept-Language it was selected by.
     pub language: Option<Vec<u8>>,
     pub lifetime: Duration,
@@ -85,6 +87,7 @@ impl Origin {
             envoy: asked.envoy,
             status: 200,
             forbidden: None,
+            permits_authorized: false,
             language: None,
             lifetime: Duration::ZERO,
             body: Vec::new(),
@@ -127,7 +130,8 @@ impl Origin {
     }
 
     fn answer(&mut self, asked: &Asked, made: &mut Made, rng: &mut Rng) -> Outcome {
-        let mut kind = self.kinds.get(&made.url).copied().unwrap_or(Kind::Cacheable(0));
+        let resource = made.url.split('?').next().unwrap_or_default();
+        let mut kind = self.kinds.get(resource).copied().unwrap_or(Kind::Cacheable(0));
         if kind == Kind::Mixed {
             let kinds = [
                 Kind::Cacheable(1),
@@ -140,6 +144,7 @@ impl Origin {
             kind = *rng.pick(&kinds).unwrap();
         }
         made.forbidden = forbidden_by_request(&asked.fields);
+        made.permits_authorized = matches!(kind, Kind::Public(_) | Kind::Vary | Kind::VaryStar);
         let mut fields = Lines::default();
         let mut forbid = |why| made.forbidden = made.forbidden.or(Some(why));
         match kind {

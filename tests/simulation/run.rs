@@ -4,7 +4,7 @@ use crate::judge::{Breach, Judge, Promise, Reach};
 use crate::origin::Origin;
 use crate::scenario::{Scenario, Terms};
 use breakwater::host::Role;
-use breakwater::host::sim::{SimHost, World};
+use breakwater::host::sim::{ClientId, SimHost, World};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -52,8 +52,22 @@ pub fn run(seed: u64, maker: Maker, reach: Reach, trace: bool) -> Result<World, 
     };
     match verdict {
         Ok(()) => Ok(world),
-        Err(breach) => Err(Failure { seed, breach, trace: world.trace() }),
+        Err(breach) => {
+            let mut trace = world.trace();
+            trace.push(format!("{terms:?}"));
+            trace.iter_mut().for_each(|line| tell_request(line, &world));
+            Err(Failure { seed, breach, trace })
+        }
     }
+}
+
+/// Where a client comes in, what it asks for and where.
+fn tell_request(line: &mut String, world: &World) {
+    let Some((_, number)) = line.split_once(" Began(ClientId(") else { return };
+    let Ok(number) = number.trim_end_matches(')').parse() else { return };
+    let Some(client) = world.client(ClientId(number)) else { return };
+    let request = client.request;
+    line.push_str(&format!(" on {}.{} {:?}", request.envoy, request.worker, request.fields));
 }
 
 /// Runs many seeds and panics with the smallest that fails and what led there; `BREAKWATER_SEED` runs that one
@@ -90,7 +104,7 @@ pub fn run_seeds(seeds: u64, maker: Maker, reach: Reach) {
 
 fn report(outcome: Result<(), Failure>) {
     if let Err(failure) = outcome {
-        let from = failure.trace.len().saturating_sub(150);
+        let from = failure.trace.len().saturating_sub(3000);
         for line in &failure.trace[from..] {
             eprintln!("{line}");
         }

@@ -1,5 +1,6 @@
 //! From a seed to a whole scenario: waves of clients, resources of every kind, and everything that can go wrong.
 
+use crate::judge::Reach;
 use crate::origin::{Health, Kind};
 use breakwater::host::sim::{ClientRequest, Config, Mood, Rng, World};
 use std::collections::BTreeMap;
@@ -11,7 +12,17 @@ pub struct Terms {
     pub wait_timeout: Duration,
     pub lease: Duration,
     pub max_waiters: u32,
+    /// How far coalescing reaches.
+    pub scope: Reach,
+    /// Whether there is an L2, and for how long it is waited for.
+    pub l2: bool,
     pub redis_timeout: Duration,
+    pub l1_ttl: Duration,
+    pub l1_max_bytes: usize,
+    /// Largest entry in any tier.
+    pub max_object_bytes: usize,
+    pub breaker: bool,
+    pub stale_if_error: Duration,
     /// Bounds of the memory outside the VMs.
     pub shared_bytes: usize,
     pub message_bytes: usize,
@@ -35,6 +46,8 @@ enum Act {
 }
 
 const MS: Duration = Duration::from_millis(1);
+/// The least that may be configured, so that it is reached.
+const L1_MAX_BYTES: usize = 1 << 20;
 
 impl Scenario {
     pub fn of(seed: u64) -> Self {
@@ -52,8 +65,25 @@ impl Scenario {
             wait_timeout: MS * *rng.pick(&[400, 2_000, 5_000]).unwrap(),
             lease: MS * *rng.pick(&[500, 2_000, 10_000]).unwrap(),
             max_waiters: *rng.pick(&[3, 1024, 1024]).unwrap(),
+            scope: *rng
+                .pick(&[
+                    Reach::Envoy,
+                    Reach::Envoy,
+                    Reach::Envoy,
+                    Reach::Envoy,
+                    Reach::Worker,
+                    Reach::Nowhere,
+                ])
+                .unwrap(),
+            l2: rng.chance(850),
             redis_timeout: MS * 50,
-            shared_bytes: 256 * 1024,
+            l1_ttl: MS * *rng.pick(&[1, 100, 100, 1_000]).unwrap(),
+            l1_max_bytes: L1_MAX_BYTES,
+            max_object_bytes: *rng.pick(&[1 << 14, 1 << 18, 1 << 18]).unwrap(),
+            breaker: rng.chance(500),
+            stale_if_error: *rng.pick(&[Duration::ZERO, Duration::from_secs(3_600)]).unwrap(),
+            // L1, and beside it flights and circuits.
+            shared_bytes: L1_MAX_BYTES + 64 * 1024,
             message_bytes: 256 * 1024,
         };
         let kinds = kinds(rng);
@@ -121,7 +151,21 @@ fn waves(rng: &mut Rng, config: &Config, kinds: &BTreeMap<String, Kind>) -> Vec<
             acts.push((at, Act::Request { request: request(rng, envoy, worker, url), leaves }));
         }
     }
+    if rng.chance(100) {
+        crawl(rng, config, &urls, &mut acts);
+    }
     acts
+}
+
+/// Many URLs, each once: whatever is kept of them must fit into the memory that is meant for it.
+fn crawl(rng: &mut Rng, config: &Config, urls: &[&String], acts: &mut Vec<(Duration, Act)>) {
+    let begins = rng.duration(Duration::ZERO, Duration::from_secs(6));
+    for page in 0..200 {
+        let at = begins + rng.duration(Duration::ZERO, MS * 1_500);
+        let (envoy, worker) = (rng.index(config.envoys), rng.index(config.workers));
+        let url = format!("{}?page={page}", rng.pick(urls).unwrap());
+        acts.push((at, Act::Request { request: request(rng, envoy, worker, &url), leaves: None }));
+    }
 }
 
 fn request(rng: &mut Rng, envoy: usize, worker: usize, url: &str) -> ClientRequest {

@@ -233,7 +233,7 @@ proptest! {
             if matches!(event, Event::Led(..) | Event::Watching(..) | Event::Apart(_)) {
                 awaited.join = false;
             }
-            if matches!(event, Event::Admitted(_) | Event::Refused(_)) {
+            if matches!(event, Event::Admitted(_) | Event::Refused(..)) {
                 awaited.admission = false;
             }
             let actions = driven.on(event);

@@ -6,7 +6,7 @@ use super::*;
 fn a_stale_copy_stands_in_for_a_failure_only_within_stale_if_error() {
     for (later, expected) in [
         (54_999, "record failure, serve stale for 503, end with stale for 503"),
-        (55_000, "record failure, forget, relay upstream-failed"),
+        (55_000, "record failure, relay upstream-failed"),
     ] {
         let mut driven = Driven::holding("GET", &[], Some(stale())).fetches();
         driven.now = Wall(NOW.0 + later);
@@ -26,7 +26,7 @@ fn a_stale_copy_does_not_stand_in_for_an_answer_that_is_no_failure() {
 fn a_failure_is_not_remembered() {
     for more in [&[][..], &[("cache-control", "private")], &[("set-cookie", "a=b")]] {
         let actions = Driven::get().fetches().on(head("503", more));
-        assert!(!actions.iter().any(|action| matches!(action, Action::Remember)), "{more:?}");
+        assert!(!actions.iter().any(|action| matches!(action, Action::Remember(_))), "{more:?}");
     }
 }
 
@@ -38,9 +38,9 @@ fn a_failure_that_may_be_shared_is_shared_and_not_kept() {
 }
 
 #[test]
-fn a_failure_that_may_not_be_shared_releases_the_waiters_as_a_failure() {
+fn a_failure_that_may_not_be_shared_is_told_the_waiters_without_a_byte_of_it() {
     let actions = Driven::get().fetches().on(head("503", &[("set-cookie", "a=b")]));
-    assert_eq!(words(&actions), "record failure, end alone upstream-failed, relay set-cookie");
+    assert_eq!(words(&actions), "record failure, end with failed 503, relay set-cookie");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_body_as_large_as_allowed_is_copied_and_one_byte_more_releases_the_waiters()
     let mut fits = copying().after([piece(1)]);
     assert_eq!(words(&fits.on(Event::Complete)), "keep, end with upstream 200");
     let mut larger = copying();
-    assert_eq!(words(&larger.on(piece(2))), "end alone too-large, remember");
+    assert_eq!(words(&larger.on(piece(2))), "remember, end alone too-large");
     assert_eq!(words(&larger.on(Event::Complete)), "");
 }
 

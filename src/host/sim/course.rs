@@ -231,7 +231,9 @@ impl Inner {
         };
         let (head, instead) = {
             let mut state = self.state.borrow_mut();
-            if flow == Flow::Pause {
+            // Behind a reply in its place, Envoy stops the head itself, whatever the callback says.
+            let replaced = state.streams.get(&client).is_some_and(|stream| stream.instead.is_some());
+            if flow == Flow::Pause && !replaced {
                 state.fault("a response's head was held, and hangs for ever");
             }
             let Some(stream) = state.streams.get_mut(&client) else { return false };
