@@ -14,6 +14,8 @@ mod origin;
 mod run;
 #[path = "simulation/scenario.rs"]
 mod scenario;
+#[path = "simulation/scenes.rs"]
+mod scenes;
 #[path = "simulation/toy.rs"]
 mod toy;
 #[path = "simulation/wall.rs"]

@@ -218,6 +218,13 @@ impl Exchange {
         }
     }
 
+    /// What L1 held was received before its resource changed: it is not true any more.
+    pub fn drop_outdated(&mut self, changed_at: Wall) {
+        if let Phase::Arrived { held } = &mut self.phase {
+            held.take_if(|held| received_at(held).is_none_or(|received_at| received_at <= changed_at));
+        }
+    }
+
     /// Whether nothing more is to be done for the request.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Ended | Phase::Relaying)

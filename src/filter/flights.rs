@@ -15,6 +15,7 @@ use crate::flight::{Outcome, Token};
 use crate::host::{Host, QueueId, StreamId};
 use crate::http::key::Digest;
 use crate::http::{Reason, RequestHead};
+use crate::store::{Entry, l1};
 use crate::telemetry::Occurrence;
 use crate::time::{Mono, Wall};
 use std::collections::BTreeSet;
@@ -63,14 +64,13 @@ impl<H: Host> Worker<H> {
             return Some(self.wait(stream, slot, rule, token));
         }
         let shared = joined == Some(Joined::Leading);
-        let changed_at = if shared { Wall::default() } else { self.changed_at(digest) };
+        let (fresh, changed_at) = self.look_again(digest);
+        slot.exchange.drop_outdated(changed_at);
         let flight =
             Flight::new(digest, Lead::Here(stream), shared, changed_at, lease_until, rule.coalesce.lease);
         self.flights.table.enter(offered, flight);
         self.counters.occurred(Occurrence::FlightLed);
-        // Between the look into L1 and the lead another flight may have ended.
-        let fresh = rule.cache.enabled.then(|| self.fresh_in_l1(digest)).flatten();
-        Some(Event::Led(offered, fresh))
+        Some(Event::Led(offered, fresh.filter(|_| rule.cache.enabled)))
     }
 
     /// The flight of a key that this worker is in, if the other workers let it be joined still.
@@ -209,12 +209,16 @@ impl<H: Host> Worker<H> {
         None
     }
 
-    fn fresh_in_l1(&self, digest: Digest) -> Option<Held> {
-        let (value, _) = self.host.shared(&self.tiers.geometry.slot(digest).key())?;
-        let (kept_until, bytes) = crate::store::l1::unwrap(&value)?;
+    /// Between the look into L1 and the lead another flight may have ended, or the resource changed: the fresh entry
+    /// that is there now, and the mark.
+    fn look_again(&self, digest: Digest) -> (Option<Held>, Wall) {
+        let slot = self.tiers.geometry.slot(digest).key();
+        let Some((value, _)) = self.host.shared(&slot) else { return (None, Wall::default()) };
         let now = self.host.wall();
-        let entry = crate::store::Entry::read(bytes)?;
-        (entry.is_fresh(now) && now < kept_until).then(|| Held::new(bytes.to_vec()))
+        let fresh = l1::unwrap(&value).filter(|(kept_until, bytes)| {
+            now < *kept_until && Entry::read(bytes).is_some_and(|entry| entry.is_fresh(now))
+        });
+        (fresh.map(|(_, bytes)| Held::new(bytes.to_vec())), l1::changed_at(&value))
     }
 }
 

@@ -254,8 +254,9 @@ impl<H: Host> Worker<H> {
     /// under way is not kept.
     pub(super) fn invalidate(&mut self, digest: Digest) {
         self.counters.occurred(Occurrence::Invalidated);
-        self.taint(digest);
+        // In this order: a flight that begins in between begins without what was true before.
         self.forget(digest);
+        self.taint(digest);
         if self.plan.l2.is_some() {
             self.later(Task::Delete(digest));
         }

@@ -31,7 +31,7 @@ pub struct Flight<S> {
     /// Whether other workers may take part: it then stands in a stripe and has a lease to be renewed.
     pub shared: bool,
     /// When the resource was last changed before it began: a later change makes its answer unfit for those who come
-    /// after. For a shared flight its record tells that.
+    /// after. Of a shared flight, its record tells that.
     pub changed_at: Wall,
     /// Until when the leader is believed in.
     pub lease_until: Mono,

@@ -30,6 +30,8 @@ pub struct Health {
     pub resets: u32,
     pub cuts: u32,
     pub slow: u32,
+    /// When nothing works.
+    pub outage: Option<(Duration, Duration)>,
     /// Largest body.
     pub body: usize,
 }
@@ -93,7 +95,8 @@ impl Origin {
             body: Vec::new(),
             confirms: None,
         };
-        let outcome = self.outcome(asked, &mut made, rng);
+        let out = self.health.outage.is_some_and(|(from, to)| (from..to).contains(&asked.at));
+        let outcome = if out { Outcome::Reset } else { self.outcome(asked, &mut made, rng) };
         self.made.insert(asked.serial, made);
         Script { wait, outcome }
     }

@@ -17,6 +17,7 @@ pub struct Terms {
     /// Whether there is an L2, and for how long it is waited for.
     pub l2: bool,
     pub redis_timeout: Duration,
+    pub l2_ttl: Duration,
     pub l1_ttl: Duration,
     pub l1_max_bytes: usize,
     /// Largest entry in any tier.
@@ -48,6 +49,8 @@ enum Act {
 const MS: Duration = Duration::from_millis(1);
 /// The least that may be configured, so that it is reached.
 const L1_MAX_BYTES: usize = 1 << 20;
+/// What is asked for in many variations.
+const CRAWLED: &str = "/crawled";
 
 impl Scenario {
     pub fn of(seed: u64) -> Self {
@@ -77,6 +80,7 @@ impl Scenario {
                 .unwrap(),
             l2: rng.chance(850),
             redis_timeout: MS * 50,
+            l2_ttl: MS * *rng.pick(&[300_000, 500]).unwrap(),
             l1_ttl: MS * *rng.pick(&[1, 100, 100, 1_000]).unwrap(),
             l1_max_bytes: L1_MAX_BYTES,
             max_object_bytes: *rng.pick(&[1 << 14, 1 << 18, 1 << 18]).unwrap(),
@@ -88,11 +92,16 @@ impl Scenario {
         };
         let kinds = kinds(rng);
         let sick = rng.chance(500);
+        let outage = rng.chance(300).then(|| {
+            let begins = rng.duration(Duration::ZERO, Duration::from_secs(6));
+            (begins, begins + rng.duration(MS * 100, MS * 2_000))
+        });
         let health = Health {
             errors: if sick { 150 } else { 10 },
             resets: if sick { 100 } else { 5 },
             cuts: if sick { 100 } else { 10 },
             slow: *rng.pick(&[20, 100, 400]).unwrap(),
+            outage,
             body: *rng.pick(&[40, 2_000, 40_000]).unwrap(),
         };
         let mut acts = waves(rng, &config, &kinds);
@@ -132,7 +141,12 @@ fn kinds(rng: &mut Rng) -> BTreeMap<String, Kind> {
         Kind::VaryStar,
         Kind::Mixed,
     ];
-    (0..1 + rng.index(4)).map(|n| (format!("/r{n}"), *rng.pick(&all).unwrap())).collect()
+    let mut kinds: BTreeMap<_, _> =
+        (0..1 + rng.index(4)).map(|n| (format!("/r{n}"), *rng.pick(&all).unwrap())).collect();
+    if rng.chance(150) {
+        kinds.insert(CRAWLED.to_owned(), Kind::Cacheable(60));
+    }
+    kinds
 }
 
 fn waves(rng: &mut Rng, config: &Config, kinds: &BTreeMap<String, Kind>) -> Vec<(Duration, Act)> {
@@ -151,19 +165,19 @@ fn waves(rng: &mut Rng, config: &Config, kinds: &BTreeMap<String, Kind>) -> Vec<
             acts.push((at, Act::Request { request: request(rng, envoy, worker, url), leaves }));
         }
     }
-    if rng.chance(100) {
-        crawl(rng, config, &urls, &mut acts);
+    if kinds.contains_key(CRAWLED) {
+        crawl(rng, config, &mut acts);
     }
     acts
 }
 
 /// Many URLs, each once: whatever is kept of them must fit into the memory that is meant for it.
-fn crawl(rng: &mut Rng, config: &Config, urls: &[&String], acts: &mut Vec<(Duration, Act)>) {
+fn crawl(rng: &mut Rng, config: &Config, acts: &mut Vec<(Duration, Act)>) {
     let begins = rng.duration(Duration::ZERO, Duration::from_secs(6));
     for page in 0..200 {
         let at = begins + rng.duration(Duration::ZERO, MS * 1_500);
         let (envoy, worker) = (rng.index(config.envoys), rng.index(config.workers));
-        let url = format!("{}?page={page}", rng.pick(urls).unwrap());
+        let url = format!("{CRAWLED}?page={page}");
         acts.push((at, Act::Request { request: request(rng, envoy, worker, &url), leaves: None }));
     }
 }

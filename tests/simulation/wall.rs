@@ -1,17 +1,62 @@
 //! The plugin itself, as Envoy's HTTP root makes it, under the judge's eyes.
 
 use crate::judge::Reach;
-use crate::run::run_seeds;
+use crate::run::{run, run_seeds};
 use crate::scenario::Terms;
 use breakwater::config;
 use breakwater::filter::{self, Worker};
 use breakwater::host::Role;
 use breakwater::host::sim::SimHost;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 #[test]
 fn the_wall_holds() {
     run_seeds(1_000, worker, Reach::Envoy);
+}
+
+/// What nobody tries, no seed can find wrong.
+#[test]
+fn the_seeds_try_everything() {
+    let mut sums = BTreeMap::new();
+    for seed in 0..150 {
+        let world = run(seed, worker, Reach::Envoy, false).expect("a seed that holds");
+        for (name, value) in (0..2).flat_map(|envoy| world.metrics(envoy)) {
+            *sums.entry(name).or_insert(0) += value;
+        }
+    }
+    let answered = ["hit-l1", "hit-l2", "hit-l3", "collapsed", "stale", "miss", "pass", "refused"];
+    let reasons = [
+        "method",
+        "request-no-store",
+        "no-store",
+        "private",
+        "set-cookie",
+        "authorization",
+        "vary-star",
+        "expired",
+        "too-large",
+        "upstream-failed",
+        "breaker-open",
+    ];
+    let occurrences = [
+        "flights.led",
+        "flights.lost",
+        "l1.stored",
+        "l1.evicted",
+        "l2.failed",
+        "l2.corrupt",
+        "l2.down",
+        "l2.up",
+        "breaker.opened",
+        "breaker.closed",
+        "invalidated",
+    ];
+    let names = answered.map(|word| format!("breakwater.requests.{word}.rule.default")).into_iter();
+    let names = names.chain(reasons.map(|word| format!("breakwater.reasons.{word}.rule.default")));
+    let names = names.chain(occurrences.map(|word| format!("breakwater.{word}")));
+    let untried: Vec<_> = names.filter(|name| sums.get(name).is_none_or(|sum| *sum == 0)).collect();
+    assert!(untried.is_empty(), "{untried:#?} of {sums:#?}");
 }
 
 /// One worker, configured as an operator would write it.
@@ -32,6 +77,7 @@ fn configuration(terms: &Terms) -> String {
     let object = terms.max_object_bytes / 1024;
     let l2 = serde_json::json!({
         "cluster": "breakwater_l2",
+        "ttl": ms(terms.l2_ttl),
         "timeout": ms(terms.redis_timeout),
         "max_object_bytes": format!("{object}KiB"),
     });

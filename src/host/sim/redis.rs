@@ -84,7 +84,7 @@ impl Redis {
             _ => {
                 let keys: Vec<_> = self.values.keys().collect();
                 match rng.pick(&keys).and_then(|key| self.values.get(*key)) {
-                    Some((value, _)) => bulk(value).repeat(4),
+                    Some((value, _)) => bulk(value).repeat(rng.index(3).saturating_add(1)),
                     None => Vec::new(),
                 }
             }

@@ -1,0 +1,197 @@
+//! Small scenes with a known end: what the seeds found wrong once, and what can be counted.
+
+use crate::judge::Reach;
+use crate::scenario::Terms;
+use crate::wall::worker;
+use breakwater::host::sim::{
+    Answer, Asked, Client, ClientId, ClientRequest, Config, Happening, Mood, Outcome, Script, World,
+};
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn terms() -> Terms {
+    Terms {
+        wait_timeout: MS * 5_000,
+        lease: MS * 10_000,
+        max_waiters: 1024,
+        scope: Reach::Envoy,
+        l2: false,
+        redis_timeout: MS * 50,
+        l2_ttl: MS * 300_000,
+        l1_ttl: MS * 100,
+        l1_max_bytes: 1 << 20,
+        max_object_bytes: 1 << 18,
+        breaker: false,
+        stale_if_error: Duration::from_secs(3_600),
+        shared_bytes: usize::MAX,
+        message_bytes: usize::MAX,
+    }
+}
+
+/// A world of one Envoy with two workers, whose upstream answers after 100 ms.
+fn scene(terms: Terms, upstream: fn(&Asked) -> Outcome) -> World {
+    let config = Config { interleave: 0, tell_calls: true, ..Config::default() };
+    World::new(
+        7,
+        config,
+        move |host, envoy, number| worker(host, envoy, number, &terms),
+        move |asked, _| Script { wait: MS * 100, outcome: upstream(asked) },
+    )
+}
+
+fn get(worker: usize) -> ClientRequest {
+    ClientRequest::new(0, worker, "GET", "/r")
+}
+
+fn answer(status: u16, cache_control: &str) -> Outcome {
+    Outcome::Answer(Answer::new(status, b"made by the upstream").with("cache-control", cache_control))
+}
+
+fn send(world: &mut World, at: u32, requests: impl IntoIterator<Item = ClientRequest>) -> Vec<ClientId> {
+    requests.into_iter().map(|request| world.request(MS * at, request)).collect()
+}
+
+/// Runs to the end and says how often the upstream was asked.
+fn asked(world: &mut World) -> usize {
+    world.run_until_idle();
+    assert_eq!(world.faults(), [""; 0]);
+    let happenings = world.happenings();
+    happenings.iter().filter(|happening| matches!(happening, Happening::Asked(_))).count()
+}
+
+fn found(world: &World, client: ClientId) -> Client {
+    world.client(client).unwrap()
+}
+
+fn field(client: &Client, name: &str) -> String {
+    let value = client.head.as_ref().and_then(|head| head.get(name));
+    String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+}
+
+#[test]
+fn an_answer_from_l1_takes_few_calls_of_the_host() {
+    let mut world = scene(terms(), |_| answer(200, "max-age=60"));
+    send(&mut world, 0, [get(0)]);
+    // The first hit copies the slot into the worker's memory, the second is answered from there.
+    let hits = [150, 160].map(|at| send(&mut world, at, [get(0)])[0]);
+    world.run_until_idle();
+    let happenings = world.happenings();
+    let calls = hits.map(|client| {
+        let stream = found(&world, client).stream;
+        let of = |callback: &str| {
+            let called = happenings.iter().find_map(|happening| match happening {
+                Happening::Called { callback: name, stream: owner, calls, worker: 0, .. }
+                    if *name == callback && *owner == stream =>
+                {
+                    Some(*calls)
+                }
+                _ => None,
+            });
+            called.unwrap_or_else(|| panic!("no {callback}"))
+        };
+        (of("on_request").all, of("on_request").gets, of("on_response").all, of("on_gone").all)
+    });
+    // Fields, shared value, clock, a word for the access log, reply; and two shared values more for the copy.
+    assert_eq!(calls, [(7, 3, 0, 0), (5, 1, 0, 0)]);
+}
+
+#[test]
+fn one_waiter_more_than_allowed_goes_to_the_upstream() {
+    for (waiters, expected) in [(3, 1), (4, 2), (5, 3)] {
+        let mut world = scene(Terms { max_waiters: 3, ..terms() }, |_| answer(200, "max-age=60"));
+        send(&mut world, 0, vec![get(0)]);
+        send(&mut world, 10, vec![get(0); waiters]);
+        assert_eq!(asked(&mut world), expected, "{waiters} wait");
+    }
+}
+
+#[test]
+fn a_failure_that_is_its_clients_alone_does_not_send_the_wave_after_it() {
+    let mut world = scene(terms(), |_| answer(503, "no-store"));
+    let leader = send(&mut world, 0, [get(0)])[0];
+    let waiters = send(&mut world, 10, [get(0), get(0), get(1), get(1)]);
+    assert_eq!(asked(&mut world), 1);
+    assert_eq!(found(&world, leader).body, b"made by the upstream");
+    for waiter in waiters {
+        let waiter = found(&world, waiter);
+        assert_eq!((waiter.status(), waiter.serials.len()), (Some(503), 0));
+        assert!(!waiter.body.is_empty() && waiter.body != b"made by the upstream");
+        assert!(field(&waiter, "proxy-status").starts_with("breakwater; error="), "{waiter:?}");
+        assert!(field(&waiter, "cache-status").contains("collapsed"), "{waiter:?}");
+    }
+}
+
+#[test]
+fn what_a_filter_says_to_one_client_is_not_said_to_the_others() {
+    let mut world = scene(terms(), |asked| match asked.fields.get("x-caller") {
+        Some(_) => Outcome::Local(403),
+        None => answer(200, "max-age=60"),
+    });
+    let leader = send(&mut world, 0, [get(0).with("x-caller", "refused")])[0];
+    let waiters = send(&mut world, 10, [get(0), get(0), get(1)]);
+    assert_eq!(asked(&mut world), 2, "the refused one, and who took its place");
+    assert_eq!(found(&world, leader).status(), Some(403));
+    for waiter in waiters {
+        assert_eq!(found(&world, waiter).status(), Some(200));
+    }
+}
+
+#[test]
+fn a_head_request_does_not_part_the_waves_that_follow() {
+    let mut world = scene(terms(), |_| answer(200, "max-age=60"));
+    send(&mut world, 0, [ClientRequest::new(0, 0, "HEAD", "/r")]);
+    send(&mut world, 200, vec![get(0); 10]);
+    assert_eq!(asked(&mut world), 2);
+}
+
+#[test]
+fn an_authorized_request_does_not_part_the_waves_of_others() {
+    let mut world = scene(terms(), |_| answer(200, "max-age=60"));
+    let authorized = get(0).with("authorization", "Bearer a");
+    send(&mut world, 0, [authorized.clone()]);
+    send(&mut world, 10, vec![get(0); 10]);
+    assert_eq!(asked(&mut world), 2, "who waited for what is not theirs, waits again for one of them");
+
+    let mut world = scene(terms(), |_| answer(200, "max-age=60"));
+    send(&mut world, 0, [authorized.clone()]);
+    send(&mut world, 200, vec![get(0); 10]);
+    assert_eq!(asked(&mut world), 2, "who comes later finds nothing remembered against them");
+
+    let mut world = scene(terms(), |_| answer(200, "max-age=60"));
+    send(&mut world, 0, [authorized.clone()]);
+    send(&mut world, 200, vec![authorized; 10]);
+    assert_eq!(asked(&mut world), 11, "the authorized do not wait for what they may not share");
+}
+
+#[test]
+fn a_write_parts_the_flights_of_all_workers_whatever_the_scope() {
+    for scope in [Reach::Worker, Reach::Envoy] {
+        let mut world = scene(Terms { scope, ..terms() }, |_| answer(200, "max-age=60"));
+        send(&mut world, 0, [ClientRequest::new(0, 1, "POST", "/r")]);
+        // Under way when the write is answered, and for long enough that another comes.
+        let early = send(&mut world, 50, [get(0)])[0];
+        let late = send(&mut world, 120, [get(0)])[0];
+        assert_eq!(asked(&mut world), 3, "{scope:?}");
+        assert!([early, late].iter().all(|client| found(&world, *client).serials.len() == 1));
+    }
+}
+
+#[test]
+fn what_redis_kept_through_a_write_it_did_not_hear_of_is_not_served() {
+    let mut world = scene(Terms { l2: true, ..terms() }, |_| answer(200, "max-age=60"));
+    send(&mut world, 0, [get(0)]);
+    world.redis(MS * 300, Mood::down());
+    send(&mut world, 310, [ClientRequest::new(0, 0, "POST", "/r")]);
+    world.redis(MS * 600, Mood::default());
+    // Both workers have found Redis again by then, with the entry that it was not told to forget.
+    world.run_until(MS * 2_000);
+    assert!(world.redis_keys().iter().any(|key| key.starts_with(b"bw:2:")));
+    let late = send(&mut world, 2_000, [get(1)])[0];
+    assert_eq!(asked(&mut world), 3);
+    assert_eq!(found(&world, late).serials.len(), 1);
+    // Nor later, when L1 holds what replaced it and asks behind itself again.
+    let later = send(&mut world, 3_000, [get(0)])[0];
+    world.run_until_idle();
+    assert_eq!(found(&world, later).body, b"made by the upstream");
+}
