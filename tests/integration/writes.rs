@@ -2,7 +2,9 @@
 
 use crate::support::client::{Client, Request, send};
 use crate::support::envoy::Envoy;
+use crate::support::eventually;
 use crate::support::gate::Gate;
+use crate::support::load::{Load, statuses};
 use crate::support::origin::Origin;
 use crate::support::recipe::Recipe;
 use crate::support::redis::Redis;
@@ -33,6 +35,22 @@ fn write() -> Request {
 
 async fn read(envoy: &Envoy) -> String {
     send(envoy.address(), &Request::get("/page")).await.text()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_write_is_seen_by_the_next_read() {
+    let _turn = turn::shared().await;
+    let origin = page(|_, reply| reply).await;
+    let redis = Redis::start().await;
+    let envoy = Recipe::shipped().origin(origin.address()).redis(redis.address()).start().await;
+    for state in 0..20 {
+        assert_eq!(read(&envoy).await, format!("state {state}"));
+        assert_eq!(read(&envoy).await, format!("state {state}"));
+        let written = send(envoy.address(), &write()).await;
+        assert_eq!((written.status, written.text()), (201, format!("state {}", state + 1)));
+        assert_eq!(written.header("cache-status"), "breakwater; fwd=method; detail=method");
+    }
+    assert_eq!(envoy.vm_failures().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,4 +122,25 @@ async fn every_unsafe_method_is_a_write_and_no_safe_one_is() {
         let expected = if changes { "fetch 2" } else { "fetch 0" };
         assert_eq!(send(envoy.address(), &get).await.text(), expected, "{method}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_no_read_that_begins_after_a_write_sees_the_state_before() {
+    let _turn = turn::shared().await;
+    let origin = page(|_, reply| reply).await;
+    let redis = Redis::start().await;
+    let envoy = Recipe::shipped().origin(origin.address()).redis(redis.address()).start().await;
+    let load = Load::start(envoy.address(), 8, |_| Request::get("/page"));
+    for state in 1..=100 {
+        assert_eq!(send(envoy.address(), &write()).await.text(), format!("state {state}"));
+        for _ in 0..3 {
+            assert_eq!(read(&envoy).await, format!("state {state}"));
+        }
+    }
+    let samples = load.stop().await;
+    assert_eq!(statuses(&samples), [(200, samples.len())].into());
+    assert!(origin.total() < samples.len(), "the load was shared: {} of {}", origin.total(), samples.len());
+    eventually("they are counted", async || envoy.stat("wasmcustom.breakwater.invalidated").await == 100)
+        .await;
+    assert_eq!(envoy.vm_failures().await, 0);
 }
