@@ -19,32 +19,25 @@ pub mod store;
 pub mod telemetry;
 pub mod time;
 
-/// What Envoy calls when it has loaded the module.
+/// What Envoy calls when it has loaded the module: picks the role of each root context.
 #[cfg(target_os = "wasi")]
-#[allow(missing_docs, reason = "the SDK's macro makes a function of its own")]
 mod entry {
-    use crate::{host, role};
-
-    proxy_wasm::main! {{
-        host::envoy::start(|| host::envoy::Plugin { worker: role::worker, bridge: role::bridge });
-    }}
-}
-
-/// Picks the role of a root context by its configuration.
-#[cfg(target_os = "wasi")]
-mod role {
     use crate::host::Role;
-    use crate::host::envoy::{EnvoyHost, Made, NewConnection};
+    use crate::host::envoy::{EnvoyHost, Made, NewConnection, Plugin, start};
     use crate::{config, filter};
     use std::rc::Rc;
 
-    pub(super) fn worker(host: EnvoyHost, text: &[u8]) -> Made<Box<dyn Role>> {
+    proxy_wasm::main! {{
+        start(|| Plugin { worker, bridge });
+    }}
+
+    fn worker(host: EnvoyHost, text: &[u8]) -> Made<Box<dyn Role>> {
         let plan = Rc::new(config::parse(text).map_err(|errors| errors.to_string())?);
         filter::prepare(&host, &plan);
         Ok(Box::new(filter::Worker::new(host, plan)))
     }
 
-    pub(super) fn bridge(text: &[u8]) -> Made<NewConnection> {
+    fn bridge(text: &[u8]) -> Made<NewConnection> {
         let plan = config::parse_bridge(text).map_err(|errors| errors.to_string())?;
         Ok(Box::new(move || filter::bridge::connection(&plan)))
     }

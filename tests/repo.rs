@@ -151,7 +151,9 @@ fn names_say_what_a_thing_is_and_nothing_is_left_to_do() {
                 wrong.push(format!("{}: {word}", source.path));
             }
         }
-        if source.text.contains("fn get_") || source.text.contains("#[ignore") {
+        // The SDK's own name for one of its callbacks.
+        let text = source.text.replace("fn get_type(", "");
+        if text.contains("fn get_") || text.contains("#[ignore") {
             wrong.push(format!("{}: fn get_… or an ignored test", source.path));
         }
     }

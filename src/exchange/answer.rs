@@ -38,6 +38,18 @@ pub fn served(entry: &Entry<'_>, how: Served, now: Wall) -> Fields {
     Fields::extended(entry.fields, &[(b"age", age.as_bytes()), (b"cache-status", &status)])
 }
 
+/// The fields of a reply from `entry`, and until when they stay the same: `Age` and `ttl` count in seconds.
+pub fn served_until(entry: &Entry<'_>, how: Served, now: Wall) -> (Fields, Wall) {
+    let to_next_age = Duration::from_millis(1_000).saturating_sub(beyond_second(entry.age(now)));
+    let to_next_ttl =
+        beyond_second(entry.meta.fresh_until.since(now)).saturating_add(Duration::from_millis(1));
+    (served(entry, how, now), now.after(to_next_age.min(to_next_ttl)))
+}
+
+fn beyond_second(duration: Duration) -> Duration {
+    Duration::from_millis(u64::from(duration.subsec_millis()))
+}
+
 fn cache_status(entry: &Entry<'_>, how: Served, now: Wall) -> CacheStatus {
     let ttl = Some(entry.ttl_seconds(now));
     let none = CacheStatus::default();
@@ -58,9 +70,8 @@ fn cache_status(entry: &Entry<'_>, how: Served, now: Wall) -> CacheStatus {
         Origin::StaleOnOpen => {
             CacheStatus { hit: true, ttl, collapsed, detail: Some(Reason::BreakerOpen.word()), ..none }
         }
-        Origin::Refused => {
-            CacheStatus { fwd: Some(how.why.fwd()), collapsed, detail: Some(how.why.word()), ..none }
-        }
+        // Neither a hit nor forwarded.
+        Origin::Refused => CacheStatus { detail: Some(how.why.word()), ..none },
         Origin::Failed => CacheStatus {
             fwd: Some(how.why.fwd()),
             fwd_status: Some(entry.meta.status),
@@ -142,3 +153,6 @@ fn own(key: Option<&Key>, status: u16, fields: &[(&[u8], &[u8])], body: &[u8], n
     };
     Answer { origin: Origin::Refused, entry: Rc::new(entry.encode()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,12 @@
 //! The copy made of a response while it passes, to be stored or handed to waiters.
 //!
-//! Only end-to-end fields are copied (RFC 9111 §3.1, RFC 9110 §7.6.1). `Age` is left out because it is computed anew
-//! whenever the copy is used, `content-length` because the host states it for every reply.
+//! Only end-to-end fields are copied (`http::end_to_end`).
 
 use crate::exchange::event::Head;
 use crate::http::Fields;
+use crate::http::end_to_end::end_to_end;
 use crate::http::key::Key;
-use crate::http::storing::Lifetime;
+use crate::http::storing::{Lifetime, permits_authorized};
 use crate::store::Entry;
 use crate::store::entry::Meta;
 use crate::time::Wall;
@@ -32,7 +32,6 @@ impl Copy {
         requested_at: Wall,
         now: Wall,
     ) -> Self {
-        let directives = &head.response.directives;
         let kept = lifetime.is_some();
         let fresh_for = lifetime.as_ref().map_or(Duration::ZERO, |lifetime| lifetime.fresh_for);
         let stale_for = lifetime.as_ref().map_or(Duration::ZERO, |lifetime| lifetime.stale_if_error);
@@ -46,7 +45,7 @@ impl Copy {
                 initial_age,
                 fresh_until,
                 stale_until: fresh_until.after(stale_for),
-                authorized: directives.public || directives.must_revalidate || directives.s_maxage.is_some(),
+                authorized: permits_authorized(&head.response, now),
             },
             kept,
             requested_at,
@@ -94,57 +93,8 @@ impl Copy {
     }
 }
 
-/// The fields that travel from end to end.
-fn end_to_end(fields: &Fields) -> Fields {
-    let named: Vec<Vec<u8>> = fields
-        .values(b"connection")
-        .flat_map(|value| value.split(|byte| *byte == b','))
-        .map(|name| name.trim_ascii().to_ascii_lowercase())
-        .collect();
-    Fields::of(fields.iter().filter(|(name, _)| {
-        !name.starts_with(b":")
-            && !name.starts_with(b"x-envoy-")
-            && !HOP_BY_HOP.contains(name)
-            && !named.iter().any(|other| other == name)
-    }))
-}
-
-const HOP_BY_HOP: [&[u8]; 12] = [
-    b"age",
-    b"connection",
-    b"content-length",
-    b"keep-alive",
-    b"proxy-authenticate",
-    b"proxy-authentication-info",
-    b"proxy-authorization",
-    b"proxy-connection",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-];
-
 /// What a content-length may make us reserve before a byte of the body has come.
 const LARGEST_RESERVE: usize = 256 * 1024;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hop_by_hop_fields_and_those_connection_names_are_left_out() {
-        let fields = Fields::of([
-            (&b":status"[..], &b"200"[..]),
-            (b"connection", b"close, X-Secret"),
-            (b"x-secret", b"1"),
-            (b"transfer-encoding", b"chunked"),
-            (b"age", b"7"),
-            (b"x-envoy-upstream-service-time", b"3"),
-            (b"etag", b"\"a\""),
-            (b"link", b"a"),
-            (b"link", b"b"),
-        ]);
-        let expected = Fields::of([(&b"etag"[..], &b"\"a\""[..]), (b"link", b"a"), (b"link", b"b")]);
-        assert_eq!(end_to_end(&fields), expected);
-    }
-}
+mod tests;

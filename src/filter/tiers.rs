@@ -42,7 +42,7 @@ impl Tiers {
         Self {
             geometry: Geometry::new(&plan.l1),
             callouts: BTreeMap::new(),
-            health: Health::Up,
+            health: Health::default(),
             configured: plan.l2.is_some(),
             max_body_bytes: usize::try_from(largest).unwrap_or(usize::MAX),
         }
@@ -133,11 +133,12 @@ impl<H: Host> Worker<H> {
         if found.wrong_type {
             self.counters.occurred(Occurrence::L2Corrupt);
         }
-        let changed_at = self.changed_at(key.digest());
+        let (now, changed_at) = (self.host.wall(), self.changed_at(key.digest()));
         let mut newest: Option<(Wall, &[u8], Origin)> = None;
         for (bytes, origin) in [(found.l2, Origin::L2), (found.l3, Origin::L3)] {
             let Some(bytes) = bytes else { continue };
-            let Some(entry) = Entry::read_foreign(bytes).filter(|entry| entry.key == key.bytes()) else {
+            let entry = Entry::read_foreign(bytes, now).filter(|entry| entry.key == key.bytes());
+            let Some(entry) = entry else {
                 self.counters.occurred(Occurrence::L2Corrupt);
                 continue;
             };

@@ -3,6 +3,7 @@
 pub mod cache_control;
 pub mod cache_status;
 pub mod date;
+pub mod end_to_end;
 pub mod fields;
 pub mod freshness;
 pub mod key;

@@ -99,7 +99,7 @@ fn permission(
 }
 
 /// Whether the response permits reuse for others although its request was authorized (RFC 9111 §3.5).
-fn permits_authorized(response: &ResponseHead, received_at: Wall) -> bool {
+pub fn permits_authorized(response: &ResponseHead, received_at: Wall) -> bool {
     let directives = &response.directives;
     // These two permit reuse while fresh, or once the upstream has agreed: with no lifetime at all they permit none.
     let while_fresh = directives.must_revalidate || directives.s_maxage.is_some();

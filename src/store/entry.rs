@@ -5,7 +5,7 @@
 //! else is a miss. Bytes from Redis may have been written by anybody, so every length is checked against what is
 //! there, and a reader compares the full key before it believes an entry.
 
-use crate::http::fields;
+use crate::http::end_to_end::is_end_to_end;
 use crate::time::Wall;
 use std::time::Duration;
 
@@ -70,9 +70,18 @@ impl<'a> Entry<'a> {
         (at.rest.is_empty() && (100..1000).contains(&status)).then_some(entry)
     }
 
-    /// Reads an entry that did not come from this process: its field block is walked as well.
-    pub fn read_foreign(bytes: &'a [u8]) -> Option<Self> {
-        Self::read(bytes).filter(|entry| fields::is_sound(entry.fields))
+    /// Reads an entry that did not come from this process, so that anybody may have written it. Besides its form it
+    /// must be one that could have been stored: a final status, fields fit to be sent, and times that another clock
+    /// may have shown.
+    pub fn read_foreign(bytes: &'a [u8], now: Wall) -> Option<Self> {
+        let entry = Self::read(bytes)?;
+        let meta = &entry.meta;
+        let sound = (200..600).contains(&meta.status)
+            && !matches!(meta.status, 206 | 304)
+            && meta.received_at <= now.after(CLOCK_SKEW)
+            && meta.stale_until <= now.after(LONGEST_STAY)
+            && is_end_to_end(entry.fields);
+        sound.then_some(entry)
     }
 
     /// The bytes to store.
@@ -166,6 +175,10 @@ impl<'a> Reader<'a> {
 const MAGIC: &[u8] = b"BW";
 const VERSION: u8 = 1;
 const AUTHORIZED: u8 = 1;
+/// How far another Envoy's clock may be ahead.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
+/// Nothing stored stays of use for longer: the largest delta-seconds, twice (RFC 9111 §1.2.2).
+const LONGEST_STAY: Duration = Duration::from_secs(2 * 2_147_483_647 + 300);
 /// Magic, version and flags, status, four times, four lengths.
 const HEAD_BYTES: usize = 4 + 4 + 4 * 8 + 4 * 4;
 
@@ -193,7 +206,7 @@ mod tests {
             Entry { meta: meta(), key: b"k", selecting: b"v", fields: fields.as_block(), body: b"hello" };
         let bytes = entry.encode();
         assert_eq!(bytes.len(), entry.encoded_len());
-        assert_eq!(Entry::read_foreign(&bytes), Some(entry));
+        assert_eq!(Entry::read_foreign(&bytes, Wall(10_000)), Some(entry));
     }
 
     #[test]
@@ -221,6 +234,28 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_have_been_stored_is_not_believed() {
+        let now = Wall(10_000);
+        let good = Fields::of([(&b"etag"[..], &b"x"[..])]);
+        let forged = Fields::of([(&b"x"[..], &b"1\r\nset-cookie: a=b"[..])]);
+        let believed = |meta: Meta, fields: &Fields| {
+            let entry = Entry { meta, key: b"k", selecting: b"", fields: fields.as_block(), body: b"" };
+            Entry::read_foreign(&entry.encode(), now).is_some()
+        };
+        assert!(believed(meta(), &good));
+        assert!(!believed(meta(), &forged));
+        for status in [100, 101, 199, 206, 304, 600, 999] {
+            assert!(!believed(Meta { status, ..meta() }, &good), "{status}");
+        }
+        let skewed = now.after(CLOCK_SKEW);
+        assert!(believed(Meta { received_at: skewed, ..meta() }, &good));
+        assert!(!believed(Meta { received_at: Wall(skewed.0 + 1), ..meta() }, &good));
+        let last = now.after(LONGEST_STAY);
+        assert!(believed(Meta { stale_until: last, ..meta() }, &good));
+        assert!(!believed(Meta { stale_until: Wall(last.0 + 1), ..meta() }, &good));
+    }
+
+    #[test]
     fn freshness_ends_at_its_moment_and_staleness_at_its_own() {
         let entry = Entry { meta: meta(), key: b"", selecting: b"", fields: b"", body: b"" };
         assert!(entry.is_fresh(Wall(14_999)) && !entry.is_fresh(Wall(15_000)));
@@ -236,7 +271,7 @@ mod tests {
             if own && bytes.len() > 3 {
                 bytes[..3].copy_from_slice(b"BW\x01");
             }
-            if let Some(entry) = Entry::read_foreign(&bytes) {
+            if let Some(entry) = Entry::read_foreign(&bytes, Wall(1)) {
                 prop_assert_eq!(entry.encoded_len(), bytes.len());
             }
         }

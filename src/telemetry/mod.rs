@@ -186,3 +186,6 @@ fn count(counters: &mut [Counter], place: usize) {
         counter.pending = counter.pending.saturating_add(1);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,4 +7,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod caching;
+mod configuration;
+mod documents;
+mod flights;
+mod hostile;
 mod parts;
+mod passing;
+mod redis_failures;
+mod redis_garbage;
+mod tiers;
+mod upstream_failures;
+mod waves;
+mod writes;

@@ -86,6 +86,29 @@ impl Recipe {
         self
     }
 
+    /// How long redis_proxy waits for Redis.
+    #[must_use]
+    pub fn redis_op_timeout(self, duration: &str) -> Self {
+        self.edit(|config| {
+            let bridge = named(&mut config["static_resources"]["listeners"], "breakwater_redis");
+            let proxy =
+                named(&mut bridge["filter_chains"][0]["filters"], "envoy.filters.network.redis_proxy");
+            proxy["typed_config"]["settings"]["op_timeout"] = duration.into();
+        })
+    }
+
+    /// How long the route waits for the upstream.
+    #[must_use]
+    pub fn route_timeout(self, duration: &str) -> Self {
+        self.edit(|config| {
+            let edge = named(&mut config["static_resources"]["listeners"], "edge");
+            let http = &mut edge["filter_chains"][0]["filters"][0]["typed_config"];
+            for route in items(&mut http["route_config"]["virtual_hosts"][0]["routes"]) {
+                route["route"]["timeout"] = duration.into();
+            }
+        })
+    }
+
     /// Takes the plugin out and leaves all else: what the same Envoy does without it.
     #[must_use]
     pub fn without_plugin(self) -> Self {

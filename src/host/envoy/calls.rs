@@ -97,10 +97,10 @@ impl Host for EnvoyHost {
     fn response_source(&self, stream: StreamId) -> Source {
         let details = if self.act_as(stream.0) { abi::property("response\0code_details") } else { None };
         match details.as_deref() {
-            None | Some(b"") => Source::Own,
             Some(b"via_upstream") => Source::Upstream,
             Some(details) if is_upstream_failure(details) => Source::UpstreamFailure,
-            Some(_) => Source::Local,
+            // Without details it is another Wasm filter's reply: the plugin's own ends its interest in the stream.
+            Some(_) | None => Source::Local,
         }
     }
 

@@ -183,8 +183,12 @@ impl HttpContext for Http {
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
         action(self.with_worker(Flow::Continue, |worker, stream| worker.on_response_body(stream, 0, true)))
     }
+}
 
-    fn on_log(&mut self) {
+/// The SDK drops a stream's context when Envoy deletes it: as soon as the stream is over, however it ended. Its other
+/// callbacks at the end (`on_done`, `on_log`) are not even exported (`UNUSED_CALLBACKS` in the Makefile).
+impl Drop for Http {
+    fn drop(&mut self) {
         self.with_worker((), |worker, stream| worker.on_gone(stream));
     }
 }

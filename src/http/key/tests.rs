@@ -40,7 +40,7 @@ fn the_bytes_are_tagged_parts_with_their_lengths() {
 }
 
 #[test]
-fn get_and_head_share_a_key() {
+fn a_get_and_head_share_a_key() {
     let head = [(":method", "HEAD"), (":scheme", "https"), (":authority", "example.com"), (":path", "/a")];
     assert_eq!(key(&KeySpec::default(), &fields(&head)).unwrap(), plain("/a"));
 }

@@ -1,0 +1,111 @@
+use super::*;
+use crate::breaker::Outcome;
+use crate::http::{ResponseHead, vary};
+
+const NOW: Wall = Wall(1_767_225_600_000);
+
+fn head(pairs: &[(&str, &str)]) -> Head {
+    let fields = fields(pairs);
+    let response = ResponseHead::read(&fields, NOW);
+    Head { response, fields, outcome: Outcome::Success }
+}
+
+fn fields(pairs: &[(&str, &str)]) -> Fields {
+    Fields::of(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+}
+
+fn copy(pairs: &[(&str, &str)], lifetime: Option<Lifetime>) -> Copy {
+    let request = fields(&[("accept-language", "de")]);
+    Copy::begin(&head(pairs), &request, lifetime, Wall(NOW.0 - 40), NOW)
+}
+
+const LIFETIME: Lifetime = Lifetime {
+    fresh_for: Duration::from_secs(60),
+    initial_age: Duration::from_secs(3),
+    stale_if_error: Duration::from_secs(600),
+};
+
+#[test]
+fn a_kept_copy_lives_from_its_heads_arrival() {
+    let copy = copy(&[(":status", "203"), ("age", "9")], Some(LIFETIME));
+    assert!(copy.is_kept());
+    assert_eq!(copy.requested_at(), Wall(NOW.0 - 40));
+    let bytes = copy.into_entry(None);
+    let meta = Entry::read_foreign(&bytes, NOW).unwrap().meta;
+    let expected = Meta {
+        status: 203,
+        received_at: NOW,
+        initial_age: LIFETIME.initial_age,
+        fresh_until: Wall(NOW.0 + 60_000),
+        stale_until: Wall(NOW.0 + 660_000),
+        authorized: false,
+    };
+    assert_eq!(meta, expected);
+}
+
+#[test]
+fn a_copy_without_a_lifetime_is_of_this_moment_only_and_keeps_its_age() {
+    let copy = copy(&[(":status", "200"), ("age", "9")], None);
+    assert!(!copy.is_kept());
+    let bytes = copy.into_entry(None);
+    let entry = Entry::read_foreign(&bytes, NOW).unwrap();
+    assert!(!entry.is_fresh(NOW) && !entry.is_usable_on_error(NOW));
+    assert_eq!(entry.age(NOW), Duration::from_secs(9));
+}
+
+#[test]
+fn what_vary_nominates_is_kept_with_the_copy() {
+    let bytes = copy(&[(":status", "200"), ("vary", "Accept-Language")], Some(LIFETIME)).into_entry(None);
+    let entry = Entry::read_foreign(&bytes, NOW).unwrap();
+    assert!(vary::matches(entry.selecting, &fields(&[("accept-language", "de")])));
+    assert!(!vary::matches(entry.selecting, &fields(&[("accept-language", "fr")])));
+    assert!(!vary::matches(entry.selecting, &Fields::new()));
+}
+
+#[test]
+fn three_directives_let_a_copy_answer_requests_with_authorization() {
+    for (cache_control, expected) in [
+        ("max-age=60", false),
+        ("max-age=60, proxy-revalidate", false),
+        ("max-age=60, public", true),
+        ("max-age=60, must-revalidate", true),
+        ("s-maxage=60", true),
+    ] {
+        let pairs = [(":status", "200"), ("cache-control", cache_control)];
+        let bytes = copy(&pairs, Some(LIFETIME)).into_entry(None);
+        assert_eq!(Entry::read(&bytes).unwrap().meta.authorized, expected, "{cache_control}");
+    }
+}
+
+#[test]
+fn pieces_add_up_to_the_body_as_far_as_is_allowed() {
+    let mut copy = copy(&[(":status", "200"), ("content-length", "18446744073709551615")], None);
+    assert!(copy.add(b"hel", 5) && copy.add(b"", 5) && copy.add(b"lo", 5));
+    assert!(!copy.add(b"!", 5));
+    assert_eq!(Entry::read(&copy.into_entry(None)).unwrap().body, b"hello");
+}
+
+#[test]
+fn an_announced_length_reserves_only_so_much() {
+    let huge = copy(&[(":status", "200"), ("content-length", "4000000000")], None);
+    assert!(huge.body.capacity() <= LARGEST_RESERVE);
+    let small = copy(&[(":status", "200"), ("content-length", "12")], None);
+    assert!((12..LARGEST_RESERVE).contains(&small.body.capacity()));
+}
+
+#[test]
+fn hop_by_hop_fields_and_those_connection_names_are_left_out() {
+    let fields = Fields::of([
+        (&b":status"[..], &b"200"[..]),
+        (b"connection", b"close, X-Secret"),
+        (b"x-secret", b"1"),
+        (b"transfer-encoding", b"chunked"),
+        (b"age", b"7"),
+        (b"x-envoy-upstream-service-time", b"3"),
+        (b"etag", b"\"a\""),
+        (b"link", b"a"),
+        (b"link", b"b"),
+    ]);
+    let expected = Fields::of([(&b"etag"[..], &b"\"a\""[..]), (b"link", b"a"), (b"link", b"b")]);
+    assert_eq!(end_to_end(&fields), expected);
+}

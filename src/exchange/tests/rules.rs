@@ -1,0 +1,223 @@
+//! What is decided before a response, one rule a test: flights, tiers, the circuit.
+
+use super::*;
+use crate::config::plan::Fallback;
+
+// ## Routes and flights
+
+#[test]
+fn without_a_place_in_a_flight_a_request_goes_alone() {
+    let mut driven = Driven::get().after([routed()]);
+    assert_eq!(words(&driven.on(Event::Apart(Reason::TooManyWaiters))), "admit");
+    assert_eq!((driven.exchange.why, driven.exchange.collapsed), (Reason::TooManyWaiters, Some(false)));
+}
+
+#[test]
+fn a_waiter_takes_an_answer_that_fits() {
+    let mut driven = Driven::get().waits();
+    assert_eq!(words(&driven.on(told(Origin::L2, fresh()))), "serve l2 200");
+    assert_eq!(driven.exchange.collapsed, Some(true));
+}
+
+#[test]
+fn a_waiter_takes_an_answer_that_has_no_lifetime() {
+    let mut driven = Driven::get().waits();
+    assert_eq!(words(&driven.on(told(Origin::Upstream, entry(0, "")))), "serve upstream 200");
+}
+
+#[test]
+fn a_waiter_whose_vary_differs_asks_for_itself() {
+    let german = entry(60, "de");
+    let mut same = Driven::new("GET", &[("accept-language", "de")]).waits();
+    assert_eq!(words(&same.on(told(Origin::Upstream, Rc::clone(&german)))), "serve upstream 200");
+    let mut other = Driven::new("GET", &[("accept-language", "fr")]).waits();
+    assert_eq!(words(&other.on(told(Origin::Upstream, german))), "admit");
+    assert_eq!((other.exchange.why, other.exchange.collapsed), (Reason::VaryMiss, Some(false)));
+}
+
+#[test]
+fn a_waiter_with_authorization_takes_only_what_permits_it() {
+    for (cache_control, expected) in [
+        ("max-age=60", "admit"),
+        ("max-age=60, public", "serve upstream 200"),
+        ("max-age=60, must-revalidate", "serve upstream 200"),
+        ("s-maxage=60", "serve upstream 200"),
+    ] {
+        let mut leader =
+            Driven::get().fetches().after([head("200", &[("cache-control", cache_control)]), piece(1)]);
+        let actions = leader.on(Event::Complete);
+        let Some(Action::End(_, Outcome::Answer(answer))) = actions.last() else { panic!("{actions:?}") };
+        let mut waiter = Driven::new("GET", &[("authorization", "x")]).waits();
+        let told = Event::Ended(Outcome::Answer(answer.clone()));
+        assert_eq!(words(&waiter.on(told)), expected, "{cache_control}");
+    }
+}
+
+#[test]
+fn a_waiter_that_waited_long_enough_leaves_and_goes_alone() {
+    let mut driven = Driven::get().waits();
+    assert_eq!(words(&driven.on(Event::TimedOut)), "leave, admit");
+    assert_eq!((driven.exchange.why, driven.exchange.collapsed), (Reason::WaitTimeout, Some(false)));
+    assert_eq!(words(&driven.on(told(Origin::Upstream, fresh()))), "", "what comes too late is not for it");
+}
+
+#[test]
+fn a_waiter_whose_leader_is_lost_competes_and_is_not_counted_as_uncollapsed() {
+    let mut driven = Driven::get().waits();
+    assert_eq!(words(&driven.on(Event::Ended(Outcome::Lost))), "join");
+    assert_eq!(driven.exchange.collapsed, None);
+    assert_eq!(words(&driven.on(watching())), "park");
+    assert_eq!(words(&driven.on(Event::Led(TOKEN, None))), "look up", "promoted");
+}
+
+#[test]
+fn a_waiter_that_goes_leaves_its_place() {
+    let mut driven = Driven::get().waits();
+    assert_eq!(words(&driven.on(Event::Gone)), "leave");
+    assert!(driven.is_ended());
+}
+
+#[test]
+fn an_entry_that_appeared_while_joining_is_served_without_asking_further() {
+    let mut driven = Driven::get().after([routed()]);
+    assert_eq!(words(&driven.on(Event::Led(TOKEN, Some(fresh())))), "serve l1 200, end with l1 200");
+}
+
+#[test]
+fn a_leader_that_goes_before_the_end_vacates_its_lead() {
+    for (driven, expected) in [
+        (Driven::get().leads(), "vacate"),
+        (Driven::get().leads().after([nothing()]), "vacate"),
+        (Driven::get().fetches(), "record abandoned, vacate"),
+        (Driven::get().fetches().after([cacheable_head(), piece(1)]), "vacate"),
+    ] {
+        let mut driven = driven;
+        assert_eq!(words(&driven.on(Event::Gone)), expected);
+    }
+}
+
+// ## Tiers
+
+#[test]
+fn what_redis_has_fresh_fills_l1_and_answers_all() {
+    for (origin, expected) in [
+        (Origin::L2, "fill, serve l2 200, end with l2 200"),
+        (Origin::L3, "fill, serve l3 200, end with l3 200"),
+    ] {
+        assert_eq!(words(&Driven::get().leads().on(found(fresh(), origin))), expected);
+    }
+}
+
+#[test]
+fn an_entry_of_another_key_is_not_believed() {
+    let mut driven = Driven::get().leads();
+    let mut other = Driven::new("GET", &[]);
+    other.exchange.interest = Interest::Cacheable(
+        key::key(&other.rule.cache.key, &fields(&[(":authority", "b.test"), (":path", "/x")])).unwrap(),
+    );
+    let body_of_other = {
+        let read = fresh();
+        let entry = Entry::read(&read).unwrap();
+        let Interest::Cacheable(key) = &other.exchange.interest else { panic!("cacheable") };
+        Rc::new(Entry { key: key.bytes(), ..entry }.encode())
+    };
+    assert_eq!(words(&driven.on(found(body_of_other, Origin::L2))), "admit");
+}
+
+#[test]
+fn an_entry_is_fresh_until_its_moment_and_no_longer() {
+    for (later, expected) in [(59_999, "fill, serve l2 200, end with l2 200"), (60_000, "admit")] {
+        let mut driven = Driven::get().leads();
+        driven.now = Wall(NOW.0 + later);
+        assert_eq!(words(&driven.on(found(fresh(), Origin::L2))), expected, "{later} ms later");
+    }
+}
+
+#[test]
+fn without_redis_what_l1_holds_counts_as_long_as_it_is_fresh() {
+    let mut fresh = Driven::holding("GET", &[], Some(fresh()));
+    fresh.remote = false;
+    assert_eq!(words(&fresh.leads().on(Event::Gone)), "", "it was served at once");
+    let mut held = Driven::holding("GET", &[], Some(stale()));
+    held.remote = false;
+    assert_eq!(words(&held.after([routed()]).on(led())), "admit");
+    let mut broken = Driven::holding("GET", &[], Some(super::fresh())).leads();
+    assert_eq!(words(&broken.on(Event::Found(Lookup::Unavailable))), "serve l1 200, end with l1 200");
+}
+
+#[test]
+fn of_two_stale_copies_the_newer_stands_in() {
+    for (held, remote, expected) in [(1, 2, 2), (2, 1, 2), (2, 2, 2)] {
+        let mut driven = Driven::holding("GET", &[], Some(entry_received_at(held, -5, "")))
+            .leads()
+            .after([found(entry_received_at(remote, -5, ""), Origin::L3), admitted()]);
+        let actions = driven.on(head("503", &[]));
+        let received = Entry::read(&served(&actions).unwrap().entry).unwrap().meta.received_at;
+        assert_eq!(received, Wall(expected), "{held} held, {remote} found");
+    }
+}
+
+#[test]
+fn only_if_cached_gets_504_and_vacates_the_lead() {
+    let mut driven = Driven::new("GET", &[("cache-control", "only-if-cached")]).leads();
+    assert_eq!(words(&driven.on(nothing())), "serve own 504, vacate");
+    assert_eq!(driven.exchange.why, Reason::OnlyIfCached);
+    let mut stored = Driven::new("GET", &[("cache-control", "only-if-cached")]).leads();
+    assert_eq!(
+        words(&stored.on(found(fresh(), Origin::L2))),
+        "fill, serve l2 200, end with l2 200",
+        "what is stored answers it"
+    );
+}
+
+// ## The circuit
+
+#[test]
+fn an_open_circuit_is_answered_from_a_stale_copy_or_with_503_for_all() {
+    let mut held = Driven::holding("GET", &[], Some(stale())).leads().after([nothing()]);
+    assert_eq!(words(&held.on(refused())), "serve stale on open, end with stale on open");
+    let mut empty = Driven::get().leads().after([nothing()]);
+    assert_eq!(words(&empty.on(refused())), "serve own 503, end with own 503");
+    assert_eq!(empty.exchange.why, Reason::BreakerOpen);
+}
+
+#[test]
+fn a_stale_copy_answers_for_an_open_circuit_only_within_stale_if_error() {
+    for (later, expected) in [(54_999, "stale on open"), (55_000, "own 503")] {
+        let mut driven = Driven::holding("GET", &[], Some(stale())).leads().after([nothing()]);
+        driven.now = Wall(NOW.0 + later);
+        let actions = driven.on(refused());
+        assert_eq!(served(&actions).map(answer_word).as_deref(), Some(expected), "{later} ms later");
+    }
+}
+
+#[test]
+fn a_rule_without_fallback_refuses_although_a_copy_is_there() {
+    let mut driven = Driven::holding("GET", &[], Some(stale())).leads().after([nothing()]);
+    driven.rule.breaker.fallback = Fallback::Error;
+    assert_eq!(words(&driven.on(refused())), "serve own 503, end with own 503");
+}
+
+#[test]
+fn a_refusal_is_an_answer_for_waiters_with_authorization_too() {
+    let mut leader = Driven::get().leads().after([nothing()]);
+    let actions = leader.on(refused());
+    let answer = served(&actions).unwrap().clone();
+    let mut waiter = Driven::new("GET", &[("authorization", "x")]).waits();
+    assert_eq!(words(&waiter.on(Event::Ended(Outcome::Answer(answer)))), "serve own 503");
+}
+
+#[test]
+fn an_unsafe_request_is_refused_by_an_open_circuit_and_invalidates_nothing() {
+    let mut driven = Driven::new("POST", &[]).after([Event::Routed(Route::Upstream)]);
+    assert_eq!(words(&driven.on(refused())), "serve own 503");
+}
+
+#[test]
+fn a_permit_is_recorded_with_what_the_head_says() {
+    for (status, expected) in [("200", "success"), ("404", "success"), ("500", "failure"), ("501", "success")]
+    {
+        let actions = Driven::get().fetches().on(head(status, &[]));
+        assert_eq!(word(&actions[0]), format!("record {expected}"), "{status}");
+    }
+}

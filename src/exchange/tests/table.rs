@@ -1,0 +1,162 @@
+//! Every event in every phase, compared with `table.txt` beside this file.
+//!
+//! Each phase is reached by real events. An event that does nothing there, the commonest case, is left out of the
+//! table. When a change of behaviour is meant, the failing test prints the new table to be put there.
+
+use super::*;
+use crate::config::plan::Fallback;
+use std::fmt::Write;
+
+type Arrange = fn() -> Driven;
+type Happen = fn() -> Event;
+
+fn holding(held: Held) -> Driven {
+    Driven::holding("GET", &[], Some(held))
+}
+
+fn only_if_cached() -> Driven {
+    Driven::new("GET", &[("cache-control", "only-if-cached")])
+}
+
+fn without_redis(mut driven: Driven) -> Driven {
+    driven.remote = false;
+    driven
+}
+
+fn uncached(mut driven: Driven) -> Driven {
+    driven.rule.cache.enabled = false;
+    driven
+}
+
+fn no_fallback(mut driven: Driven) -> Driven {
+    driven.rule.breaker.fallback = Fallback::Error;
+    driven
+}
+
+const SITUATIONS: [(&str, Arrange); 30] = [
+    ("arrived", || Driven::get()),
+    ("arrived, a stale copy held", || holding(stale())),
+    ("arrived, a fresh copy held past its time in L1", || holding(fresh())),
+    ("arrived, a fresh copy held, no Redis", || without_redis(holding(fresh()))),
+    ("arrived, a stale copy held, no Redis", || without_redis(holding(stale()))),
+    ("arrived, only-if-cached, no Redis", || without_redis(only_if_cached())),
+    ("waiting", || Driven::get().waits()),
+    ("waiting, with Authorization", || Driven::new("GET", &[("authorization", "x")]).waits()),
+    ("waiting, no Redis", || without_redis(Driven::get().waits())),
+    ("looking up for itself", || Driven::get().after([Event::Routed(Route::Lookup)])),
+    ("looking up, leading", || Driven::get().leads()),
+    ("looking up, leading, a stale copy held", || holding(stale()).leads()),
+    ("looking up, leading, a fresh copy held", || holding(fresh()).leads()),
+    ("looking up, leading, only-if-cached", || only_if_cached().leads()),
+    ("asking for itself", || Driven::get().after([Event::Routed(Route::Upstream)])),
+    ("asking, leading", || Driven::get().leads().after([nothing()])),
+    ("asking, leading, a stale copy held", || holding(stale()).leads().after([nothing()])),
+    ("asking, leading, a stale copy held, no fallback", || {
+        no_fallback(holding(stale()).leads().after([nothing()]))
+    }),
+    ("fetching for itself", || Driven::get().fetches_alone()),
+    ("fetching for itself, HEAD", || Driven::new("HEAD", &[]).fetches_alone()),
+    ("fetching, not for the cache", || Driven::new("OPTIONS", &[]).fetches_alone()),
+    ("fetching, unsafe", || Driven::new("POST", &[]).fetches_alone()),
+    ("fetching, leading", || Driven::get().fetches()),
+    ("fetching, leading, a stale copy held", || holding(stale()).fetches()),
+    ("fetching, leading, the cache disabled", || uncached(Driven::get().fetches())),
+    ("copying for itself", || Driven::get().fetches_alone().after([cacheable_head()])),
+    ("copying, leading", || Driven::get().fetches().after([cacheable_head(), piece(LARGEST_BODY - 1)])),
+    ("copying, leading, not to be kept", || Driven::get().fetches().after([head("200", &[])])),
+    ("relaying", || Driven::get().fetches().after([head("200", &[("cache-control", "private")])])),
+    ("ended", || Driven::get().fetches().after([Event::Gone])),
+];
+
+const EVENTS: [(&str, Happen); 38] = [
+    ("routed into a flight", routed),
+    ("routed to the tiers", || Event::Routed(Route::Lookup)),
+    ("routed to the upstream", || Event::Routed(Route::Upstream)),
+    ("led", led),
+    ("led, a fresh entry appeared", || Event::Led(TOKEN, Some(fresh()))),
+    ("led, another's entry appeared", || Event::Led(TOKEN, Some(entry(60, "de")))),
+    ("watching", watching),
+    ("apart", || Event::Apart(Reason::TooManyWaiters)),
+    ("found fresh in L2", || found(fresh(), Origin::L2)),
+    ("found fresh in L3", || found(fresh(), Origin::L3)),
+    ("found stale", || found(stale(), Origin::L3)),
+    ("found of another Vary", || found(entry(60, "de"), Origin::L2)),
+    ("found garbage", || found(Rc::new(b"garbage".to_vec()), Origin::L2)),
+    ("found nothing", nothing),
+    ("tiers unavailable", || Event::Found(Lookup::Unavailable)),
+    ("admitted", admitted),
+    ("admitted without a breaker", || Event::Admitted(None)),
+    ("refused", refused),
+    ("head max-age", cacheable_head),
+    ("head max-age, announced too large", || {
+        head("200", &[("cache-control", "max-age=60"), ("content-length", "17")])
+    }),
+    ("head without a lifetime", || head("200", &[])),
+    ("head private", || head("200", &[("cache-control", "private")])),
+    ("head 304", || head("304", &[])),
+    ("head 404", || head("404", &[])),
+    ("head 503", || head("503", &[])),
+    ("head 503, a cookie", || head("503", &[("set-cookie", "a=b")])),
+    ("head of another filter", || {
+        let Event::Head(head) = head("429", &[]) else { panic!("a head") };
+        Event::Head(Head { outcome: breaker::Outcome::Abandoned, ..head })
+    }),
+    ("piece", || piece(1)),
+    ("piece too large", || piece(LARGEST_BODY + 1)),
+    ("complete", || Event::Complete),
+    ("told an answer", || told(Origin::Upstream, fresh())),
+    ("told an answer of another Vary", || told(Origin::Upstream, entry(60, "de"))),
+    ("told an answer, stale", || told(Origin::StaleOnError(503), stale())),
+    ("told garbage", || told(Origin::Upstream, Rc::new(Vec::new()))),
+    ("told to go alone", || Event::Ended(Outcome::Alone(Reason::NoStore))),
+    ("told the leader is lost", || Event::Ended(Outcome::Lost)),
+    ("waited long enough", || Event::TimedOut),
+    ("gone", || Event::Gone),
+];
+
+/// The phase, and what else the exchange shows.
+fn state(exchange: &Exchange) -> String {
+    let lead = |token: &Option<Token>| if token.is_some() { ", leads" } else { "" };
+    let holds = |held: &Option<Held>| if held.is_some() { ", holds" } else { "" };
+    let phase = match &exchange.phase {
+        Phase::Arrived { held } => format!("arrived{}", holds(held)),
+        Phase::Waiting { .. } => "waiting".into(),
+        Phase::LookingUp { token, held } => format!("looking up{}{}", lead(token), holds(held)),
+        Phase::Asking { token, held } => format!("asking{}{}", lead(token), holds(held)),
+        Phase::Fetching { token, held, permit, .. } => {
+            let permit = if permit.is_some() { "" } else { ", no permit" };
+            format!("fetching{}{}{permit}", lead(token), holds(held))
+        }
+        Phase::Copying { token, copy } => {
+            let kept = if copy.is_kept() { ", to keep" } else { "" };
+            format!("copying{}{kept}", lead(token))
+        }
+        Phase::Relaying => "relaying".into(),
+        Phase::Ended => "ended".into(),
+    };
+    let collapsed = match exchange.collapsed {
+        None => "",
+        Some(true) => ", collapsed",
+        Some(false) => ", not collapsed",
+    };
+    format!("{phase} ({}{collapsed})", exchange.why.word())
+}
+
+#[test]
+fn every_event_in_every_phase_does_what_the_table_says() {
+    let mut table = String::new();
+    for (name, situation) in SITUATIONS {
+        writeln!(table, "# {name}: {}", state(&situation().exchange)).unwrap();
+        for (event, happen) in EVENTS {
+            let mut driven = situation();
+            let before = state(&driven.exchange);
+            let actions = driven.on(happen());
+            let after = state(&driven.exchange);
+            if before != after || !actions.is_empty() {
+                let line = format!("  {event:34} {after:54} {}", words(&actions));
+                writeln!(table, "{}", line.trim_end()).unwrap();
+            }
+        }
+    }
+    assert!(table == include_str!("table.txt"), "the table is now:\n{table}");
+}

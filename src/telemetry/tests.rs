@@ -1,0 +1,108 @@
+use super::*;
+use crate::host::sim::{Answer, Config, Outcome, Script, SimHost, World};
+use crate::host::{CalloutId, Flow, QueueId, Role, StreamId};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const RULES: [&str; 3] = ["chat", "list", "default"];
+
+/// A worker that counts once, and hands over with every tick.
+struct Counting {
+    host: SimHost,
+    counters: Option<Counters>,
+    count: fn(&mut Counters),
+}
+
+impl Role for Counting {
+    fn on_tick(&mut self) {
+        let counters = self.counters.get_or_insert_with(|| {
+            let mut counters = Counters::define(&self.host, &RULES);
+            (self.count)(&mut counters);
+            counters
+        });
+        counters.flush(&self.host);
+    }
+    fn on_message(&mut self, _: QueueId) {}
+    fn on_callout(&mut self, _: CalloutId, _: Option<Vec<u8>>) {}
+    fn on_request(&mut self, _: StreamId, _: bool) -> Flow {
+        Flow::Continue
+    }
+    fn on_response(&mut self, _: StreamId, _: bool) -> Flow {
+        Flow::Continue
+    }
+    fn on_response_body(&mut self, _: StreamId, _: usize, _: bool) -> Flow {
+        Flow::Continue
+    }
+    fn on_gone(&mut self, _: StreamId) {}
+}
+
+/// What an Envoy of two workers and the main thread shows after some ticks.
+fn shown(count: fn(&mut Counters)) -> World {
+    let factory =
+        move |host: SimHost, _, _| -> Box<dyn Role> { Box::new(Counting { host, counters: None, count }) };
+    let upstream =
+        |_: &_, _: &mut _| Script { wait: Duration::ZERO, outcome: Outcome::Answer(Answer::new(200, b"")) };
+    let mut world = World::new(1, Config::default(), factory, upstream);
+    world.run_until(Duration::from_millis(200));
+    assert!(world.faults().is_empty(), "{:?}", world.faults());
+    world
+}
+
+const VMS: i64 = 3;
+
+#[test]
+fn all_stats_stand_at_zero_from_the_start() {
+    let metrics = shown(|_| {}).metrics(0);
+    assert!(metrics.iter().all(|(_, value)| *value == 0));
+    let expected = RULES.len() * (Answered::ALL.len() + Reason::ALL.len()) + Occurrence::ALL.len();
+    assert_eq!(metrics.len(), expected);
+}
+
+#[test]
+fn what_is_counted_shows_under_its_own_name_and_no_other() {
+    let world = shown(|counters| {
+        counters.answered(1, Answered::HitL2);
+        counters.answered(1, Answered::HitL2);
+        counters.answered(0, Answered::Refused);
+        counters.because(2, Reason::VaryMiss);
+        counters.occurred(Occurrence::BreakerOpened);
+    });
+    let counted: Vec<_> = world.metrics(0).into_iter().filter(|(_, value)| *value != 0).collect();
+    let expected = [
+        ("breakwater.requests.refused.rule.chat", VMS),
+        ("breakwater.requests.hit-l2.rule.list", 2 * VMS),
+        ("breakwater.reasons.vary-miss.rule.default", VMS),
+        ("breakwater.breaker.opened", VMS),
+    ];
+    assert_eq!(counted, expected.map(|(name, value)| (name.to_owned(), value)));
+}
+
+#[test]
+fn everything_countable_has_a_counter_of_its_own() {
+    let world = shown(|counters| {
+        for rule in 0..RULES.len() {
+            Answered::ALL.into_iter().for_each(|answered| counters.answered(rule, answered));
+            Reason::ALL.into_iter().for_each(|reason| counters.because(rule, reason));
+        }
+        Occurrence::ALL.into_iter().for_each(|occurrence| counters.occurred(occurrence));
+    });
+    let wrong: Vec<_> = world.metrics(0).into_iter().filter(|(_, value)| *value != VMS).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn a_rule_that_is_not_there_is_counted_nowhere() {
+    let world = shown(|counters| {
+        counters.answered(RULES.len(), Answered::Miss);
+        counters.because(usize::MAX, Reason::Stale);
+    });
+    assert!(world.metrics(0).iter().all(|(_, value)| *value == 0));
+}
+
+#[test]
+fn each_word_is_used_once() {
+    let answered: BTreeSet<_> = Answered::ALL.map(Answered::word).into();
+    let stats: BTreeSet<_> = Occurrence::ALL.map(Occurrence::stat).into();
+    assert_eq!((answered.len(), stats.len()), (Answered::ALL.len(), Occurrence::ALL.len()));
+    assert!(stats.iter().all(|stat| stat.starts_with("breakwater.")));
+}

@@ -1,0 +1,187 @@
+//! What is not for the cache goes through untouched.
+
+use crate::support::client::{Client, Request, send, wave};
+use crate::support::origin::Origin;
+use crate::support::recipe::Recipe;
+use crate::support::reply::{Hold, Reply};
+use crate::support::turn;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const MIB: usize = 1 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_of_5_mb_reaches_the_upstream_whole() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| {
+        let sum: u64 = seen.body.iter().map(|byte| u64::from(*byte)).sum();
+        Reply::ok(format!("{} {sum}", seen.body.len()))
+    })
+    .await;
+    let envoy = Recipe::shipped().origin(origin.address()).start().await;
+    let body: Vec<u8> = (0..5 * MIB).map(|n| (n % 251) as u8).collect();
+    let sum: u64 = body.iter().map(|byte| u64::from(*byte)).sum();
+    for method in ["POST", "PUT", "GET"] {
+        let answer = send(envoy.address(), &Request::new(method, "/upload").body(body.clone())).await;
+        assert_eq!(answer.text(), format!("{} {sum}", body.len()), "{method}");
+    }
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_of_64_mib_streams_through() {
+    let _turn = turn::shared().await;
+    let body: Vec<u8> = (0..64 * MIB).map(|n| (n % 253) as u8).collect();
+    let sent = body.clone();
+    let origin = Origin::start(move |_| Reply::ok(sent.clone()).header("cache-control", "max-age=60")).await;
+    let envoy = Recipe::shipped().origin(origin.address()).start().await;
+    let before = envoy.resident();
+    assert!(send(envoy.address(), &Request::get("/")).await.body == body);
+    let grown = envoy.resident().saturating_sub(before);
+    assert!(grown < 24 * MIB as u64, "it is not gathered: {grown} bytes more");
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_is_the_upstream_s_to_cut() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| {
+        match seen.head.field("range") {
+            Some(range) => {
+                Reply::with(206, "23").header("content-range", "bytes 2-3/10").header("x-range", range)
+            }
+            None => Reply::ok("0123456789"),
+        }
+        .header("cache-control", "max-age=60")
+    })
+    .await;
+    let envoy = Recipe::minimal().origin(origin.address()).start().await;
+    let part = Request::get("/").header("range", "bytes=2-3");
+    for _ in 0..2 {
+        let answer = send(envoy.address(), &part).await;
+        assert_eq!((answer.status, answer.text().as_str()), (206, "23"));
+        assert_eq!(answer.header("x-range"), "bytes=2-3");
+        assert_eq!(answer.header("cache-status"), "breakwater; fwd=bypass; detail=range");
+    }
+    assert_eq!(
+        send(envoy.address(), &Request::get("/")).await.text(),
+        "0123456789",
+        "a part is not the whole"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn preconditions_are_the_upstream_s_to_judge() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| match seen.head.field("if-match").as_deref() {
+        Some("\"2\"") => Reply::with(412, "no"),
+        _ => Reply::ok("page").header("etag", "\"1\"").header("cache-control", "max-age=60"),
+    })
+    .await;
+    let envoy = Recipe::minimal().origin(origin.address()).start().await;
+    assert_eq!(send(envoy.address(), &Request::get("/")).await.status, 200);
+    let answer = send(envoy.address(), &Request::get("/").header("if-match", "\"2\"")).await;
+    assert_eq!((answer.status, origin.total()), (412, 2));
+    assert_eq!(answer.header("cache-status"), "breakwater; fwd=request; detail=precondition");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_is_switched_off_leaves_its_requests_alone() {
+    let _turn = turn::shared().await;
+    let origin =
+        Origin::start(|_| Reply::ok("page").header("cache-control", "max-age=60").then(Hold::InFlight(50)))
+            .await;
+    let off = json!({"defaults": {"cache": {"enabled": false}, "coalesce": {"scope": "off"}}});
+    let envoy = Recipe::minimal().origin(origin.address()).plugin(&off).start().await;
+    let answers = wave(envoy.address(), 50, &Request::get("/")).await;
+    assert!(answers.iter().all(|a| a.header("cache-status") == "breakwater; fwd=bypass; detail=disabled"));
+    assert_eq!(origin.total(), 50);
+}
+
+/// An upstream that upgrades and then says everything twice.
+async fn echo_twice(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut bytes = [0; 4096];
+            while !stream.read(&mut bytes).await.is_ok_and(|length| bytes[..length].ends_with(b"\r\n\r\n")) {}
+            stream
+                .write_all(
+                    b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+                )
+                .await?;
+            loop {
+                let length = stream.read(&mut bytes).await?;
+                if length == 0 {
+                    return std::io::Result::Ok(());
+                }
+                stream.write_all(&[&bytes[..length], &bytes[..length]].concat()).await?;
+            }
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_becomes_a_stream_both_ways() {
+    let _turn = turn::shared().await;
+    let listener = crate::support::ports::listener();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(echo_twice(listener));
+    let envoy = Recipe::shipped()
+        .origin(address)
+        .edit(|config| {
+            let filters = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"];
+            filters[0]["typed_config"]["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
+        })
+        .start()
+        .await;
+    // Two at a time on one path: nobody waits for another's stream to end.
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(envoy.address()).await.unwrap();
+        stream
+            .write_all(b"GET /socket HTTP/1.1\r\nhost: wall.test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+            .await
+            .unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+        streams.push(stream);
+    }
+    for stream in &mut streams {
+        for word in [b"one", b"two"] {
+            stream.write_all(word).await.unwrap();
+            let mut echo = [0; 6];
+            stream.read_exact(&mut echo).await.unwrap();
+            assert_eq!(echo, [*word, *word].concat()[..]);
+        }
+    }
+    server.abort();
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_carries_many_kinds_of_requests() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| {
+        Reply::ok(format!("{} {}", seen.method(), seen.earlier)).header("cache-control", "max-age=60")
+    })
+    .await;
+    let envoy = Recipe::minimal().origin(origin.address()).start().await;
+    let mut client = Client::connect(envoy.address()).await.unwrap();
+    for (method, expected) in [
+        ("GET", "GET 0"),
+        ("GET", "GET 0"),
+        ("HEAD", ""),
+        ("POST", "POST 1"),
+        ("GET", "GET 2"),
+        ("DELETE", "DELETE 3"),
+        ("GET", "GET 4"),
+    ] {
+        let request = Request::new(method, "/");
+        let request = if method == "POST" { request.body("x") } else { request };
+        assert_eq!(client.send(&request).await.unwrap().text(), expected, "{method}");
+    }
+}
