@@ -25,7 +25,8 @@ pub struct Token(pub u64);
 pub enum Outcome {
     /// There is an answer that may be shared: each waiter takes it if it fits its own request.
     Answer(Answer),
-    /// The answer may not be shared: all waiters go to the upstream, at once and in parallel.
+    /// The answer may not be shared: all waiters go to the upstream, at once and in parallel; only what was refused
+    /// for the leader's `Authorization` lets those without wait for one of them.
     Alone(Reason),
     /// The leader is gone without an answer: the waiters compete for the lead.
     Lost,

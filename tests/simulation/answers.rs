@@ -7,6 +7,10 @@ impl Judge {
         if client.status() == Some(304) {
             return breach(Promise::Whole, format!("{:?} got a 304 it had not asked for", client.id));
         }
+        if client.status() == Some(429) && client.serials.is_empty() {
+            let what = format!("{:?} got what a filter said to another client", client.id);
+            return breach(Promise::Sharing, what);
+        }
         let Some((serial, made)) = self.answer(client) else { return Ok(()) };
         let told = |why: &str| format!("{:?} got answer {serial}, {why}", client.id);
         if place(client).1 != made.url {

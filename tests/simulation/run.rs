@@ -104,7 +104,7 @@ pub fn run_seeds(seeds: u64, maker: Maker, reach: Reach) {
 
 fn report(outcome: Result<(), Failure>) {
     if let Err(failure) = outcome {
-        let from = failure.trace.len().saturating_sub(3000);
+        let from = failure.trace.len().saturating_sub(150);
         for line in &failure.trace[from..] {
             eprintln!("{line}");
         }

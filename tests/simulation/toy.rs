@@ -71,7 +71,7 @@ pub struct Toy<H: Host> {
 
 impl<H: Host> Toy<H> {
     pub fn new(host: H, flaw: Flaw, wait_timeout: Duration) -> Self {
-        for path in ["/r0", "/r1", "/r2", "/r3"] {
+        for path in ["/r0", "/r1", "/r2", "/r3", "/crawled"] {
             // Nobody else runs yet when the first worker starts and creates the counters.
             if host.shared(&counter(path.as_bytes())).is_none() {
                 let _ = host.share(&counter(path.as_bytes()), &0_u64.to_le_bytes(), None);
@@ -315,7 +315,7 @@ impl<H: Host> Role for Toy<H> {
     }
 }
 
-/// Where the number of writes to a path is kept.
+/// Where the number of writes to a path, whatever its query, is kept.
 fn counter(path: &[u8]) -> Vec<u8> {
-    [b"writes ", path].concat()
+    [b"writes ", path.split(|byte| *byte == b'?').next().unwrap_or_default()].concat()
 }

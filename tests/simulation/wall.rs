@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 #[test]
 fn the_wall_holds() {
-    run_seeds(1_000, worker, Reach::Envoy);
+    run_seeds(5_000, worker, Reach::Envoy);
 }
 
 /// What nobody tries, no seed can find wrong.
