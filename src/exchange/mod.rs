@@ -276,7 +276,9 @@ impl Exchange {
         };
         // Of two that fit, the response received last counts, fresh or not (RFC 9111 §4).
         let (found, origin) = match (found, &held) {
-            (Some(found), Some(held)) if received_at(held) > received_at(&found) => {
+            (Some(found), Some(held))
+                if received_at(&found).is_some_and(|found| received_at(held) > Some(found)) =>
+            {
                 (Some(Rc::clone(held)), Origin::L1)
             }
             (found, _) => (found, origin),
@@ -356,8 +358,9 @@ impl Exchange {
         self.on(Event::Routed(Route::Flight), context)
     }
 
+    /// A write has a key too, but nothing stored answers it.
     fn usable_on_error(&self, held: Held, now: Wall) -> Option<Held> {
-        let entry = Entry::read(&held)?;
+        let entry = Entry::read(&held).filter(|_| self.is_cacheable())?;
         (entry.is_usable_on_error(now) && self.fits(&entry)).then_some(Rc::clone(&held))
     }
 

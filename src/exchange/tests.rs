@@ -248,6 +248,7 @@ fn word(action: &Action) -> String {
             "leave".into()
         }
         Action::Record(_, outcome) => format!("record {outcome:?}").to_lowercase(),
+        Action::Remember(Reason::Authorization) => "remember for the authorized".into(),
         Action::Remember(_) => "remember".into(),
         Action::Forget => "forget".into(),
         Action::Invalidate => "invalidate".into(),

@@ -39,7 +39,10 @@ impl<H: Host> Worker<H> {
         self.host.annotate(stream, "breaker", state.word());
         match admission {
             Admission::Pass(permit) | Admission::Probe(permit) => Event::Admitted(Some(permit)),
-            Admission::Refuse { retry_after } => Event::Refused(retry_after, self.held_in_l1(slot)),
+            Admission::Refuse { retry_after } => {
+                let in_l1 = if rule.cache.enabled { self.held_in_l1(slot) } else { None };
+                Event::Refused(retry_after, in_l1)
+            }
         }
     }
 

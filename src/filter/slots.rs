@@ -63,7 +63,7 @@ impl<H: Host> Worker<H> {
         l1::changed_at(&self.slot(self.tiers.geometry.slot(digest)).0)
     }
 
-    /// What L1 holds for a request, fresh or not. A waiter holds nothing itself: copies by the thousand would.
+    /// What L1 holds for a key, fresh or not. A waiter holds nothing itself: copies by the thousand would.
     pub(super) fn held_in_l1(&self, slot: &super::Slot) -> Option<Held> {
         let (value, _) = self.slot(self.tiers.geometry.slot(slot.exchange.key()?.digest()));
         l1::unwrap(&value).map(|(_, entry)| Held::new(entry.to_vec()))

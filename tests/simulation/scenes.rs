@@ -178,6 +178,23 @@ fn a_write_parts_the_flights_of_all_workers_whatever_the_scope() {
 }
 
 #[test]
+fn a_write_is_not_answered_from_the_store_while_the_circuit_is_open() {
+    let mut world = scene(Terms { breaker: true, ..terms() }, |asked| match asked.at.as_millis() {
+        0..500 => answer(200, "max-age=60"),
+        _ => Outcome::Reset,
+    });
+    send(&mut world, 0, [get(0)]);
+    // Writes that fail one after another open the circuit.
+    let write = || ClientRequest::new(0, 0, "POST", "/r");
+    (0..5).for_each(|n| drop(send(&mut world, 500 + n * 110, [write()])));
+    let refused = send(&mut world, 1_100, [write()])[0];
+    let stale = send(&mut world, 1_100, [get(0)])[0];
+    assert_eq!(asked(&mut world), 6);
+    assert_eq!(found(&world, refused).status(), Some(503));
+    assert_eq!(found(&world, stale).status(), Some(200));
+}
+
+#[test]
 fn what_redis_kept_through_a_write_it_did_not_hear_of_is_not_served() {
     let mut world = scene(Terms { l2: true, ..terms() }, |_| answer(200, "max-age=60"));
     send(&mut world, 0, [get(0)]);

@@ -60,7 +60,10 @@ fn an_uncacheable_answer_releases_the_waiters_at_its_head_and_is_remembered() {
 #[test]
 fn what_a_leader_with_authorization_gets_is_shared_only_if_that_is_permitted() {
     for (cache_control, expected) in [
-        ("max-age=60", "record success, remember, end alone authorization, relay authorization"),
+        (
+            "max-age=60",
+            "record success, remember for the authorized, end alone authorization, relay authorization",
+        ),
         ("max-age=60, public", "record success, forget, relay stored"),
     ] {
         let mut driven = Driven::new("GET", &[("authorization", "x")]).fetches();
