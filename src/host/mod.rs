@@ -110,8 +110,6 @@ pub trait Host {
     fn response_fields(&self, stream: StreamId) -> Fields;
     /// Adds a line to the response's fields, behind those of the same name, while its head passes.
     fn add_response_field(&self, stream: StreamId, name: &str, value: &[u8]);
-    /// Removes all response lines of a name, while its head passes.
-    fn remove_response_field(&self, stream: StreamId, name: &str);
     /// The piece of the response's body that is passing, `len` bytes.
     fn response_piece(&self, stream: StreamId, len: usize) -> Vec<u8>;
     /// Who produced the response whose head is passing.

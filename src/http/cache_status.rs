@@ -244,7 +244,6 @@ mod tests {
             (Reason::VaryMiss, "vary-miss"),
             (Reason::Stale, "stale"),
             (Reason::Uncacheable, "miss"),
-            (Reason::L2Unavailable, "miss"),
         ] {
             assert_eq!(reason.fwd().word(), word, "{reason:?}");
         }

@@ -9,10 +9,6 @@ use super::cache_status::{NAME, write_string};
 pub enum ProxyError {
     /// The upstream is known not to answer; it was not asked.
     DestinationUnavailable,
-    /// The upstream ended the exchange before its answer was complete.
-    HttpResponseIncomplete,
-    /// The upstream's answer did not come in time.
-    HttpResponseTimeout,
 }
 
 impl ProxyError {
@@ -20,8 +16,6 @@ impl ProxyError {
     pub fn word(self) -> &'static str {
         match self {
             Self::DestinationUnavailable => "destination_unavailable",
-            Self::HttpResponseIncomplete => "http_response_incomplete",
-            Self::HttpResponseTimeout => "http_response_timeout",
         }
     }
 
@@ -49,12 +43,12 @@ mod tests {
                 "circuit open",
                 "breakwater; error=destination_unavailable; details=\"circuit open\"",
             ),
-            (ProxyError::HttpResponseIncomplete, "", "breakwater; error=http_response_incomplete"),
             (
-                ProxyError::HttpResponseTimeout,
+                ProxyError::DestinationUnavailable,
                 "a\"b",
-                "breakwater; error=http_response_timeout; details=\"a\\\"b\"",
+                "breakwater; error=destination_unavailable; details=\"a\\\"b\"",
             ),
+            (ProxyError::DestinationUnavailable, "", "breakwater; error=destination_unavailable"),
         ] {
             let mut out = Vec::new();
             error.write(details, &mut out);

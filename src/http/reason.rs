@@ -54,10 +54,6 @@ pub enum Reason {
     Expired,
     /// The response is larger than any tier takes.
     TooLarge,
-    /// The response ended before its time.
-    Incomplete,
-    /// An unsafe request changed the resource while it was fetched.
-    Invalidated,
 
     // ## Waiting came to nothing.
     /// The key was uncacheable a moment ago, so nobody waits for it.
@@ -72,17 +68,11 @@ pub enum Reason {
     UpstreamFailed,
     /// The circuit to the upstream is open.
     BreakerOpen,
-
-    // ## A tier is failing.
-    /// Redis did not answer in time, or with an error.
-    L2Unavailable,
-    /// What Redis held was not an entry of ours.
-    L2Corrupt,
 }
 
 impl Reason {
     /// All reasons, for metrics that are defined ahead.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 27] = [
         Self::Disabled,
         Self::Method,
         Self::RequestBody,
@@ -105,15 +95,11 @@ impl Reason {
         Self::NoLifetime,
         Self::Expired,
         Self::TooLarge,
-        Self::Incomplete,
-        Self::Invalidated,
         Self::Uncacheable,
         Self::WaitTimeout,
         Self::TooManyWaiters,
         Self::UpstreamFailed,
         Self::BreakerOpen,
-        Self::L2Unavailable,
-        Self::L2Corrupt,
     ];
 
     /// The word; a token of RFC 8941, lower case with hyphens.
@@ -141,15 +127,11 @@ impl Reason {
             Self::NoLifetime => "no-lifetime",
             Self::Expired => "expired",
             Self::TooLarge => "too-large",
-            Self::Incomplete => "incomplete",
-            Self::Invalidated => "invalidated",
             Self::Uncacheable => "uncacheable",
             Self::WaitTimeout => "wait-timeout",
             Self::TooManyWaiters => "too-many-waiters",
             Self::UpstreamFailed => "upstream-failed",
             Self::BreakerOpen => "breaker-open",
-            Self::L2Unavailable => "l2-unavailable",
-            Self::L2Corrupt => "l2-corrupt",
         }
     }
 }

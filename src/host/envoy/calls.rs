@@ -83,12 +83,6 @@ impl Host for EnvoyHost {
         }
     }
 
-    fn remove_response_field(&self, stream: StreamId, name: &str) {
-        if self.act_as(stream.0) {
-            abi::remove_header(Map::Response, name);
-        }
-    }
-
     fn response_piece(&self, stream: StreamId, len: usize) -> Vec<u8> {
         let piece = if self.act_as(stream.0) { abi::buffer(Buffer::ResponseBody, len) } else { None };
         piece.unwrap_or_default()

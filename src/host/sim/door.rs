@@ -170,10 +170,6 @@ impl Host for SimHost {
         self.head(stream, |head| head.add(name, value));
     }
 
-    fn remove_response_field(&self, stream: StreamId, name: &str) {
-        self.head(stream, |head| head.set(name, None));
-    }
-
     fn response_piece(&self, stream: StreamId, len: usize) -> Vec<u8> {
         self.stream(stream, |stream| {
             stream.piece.get(..len.min(stream.piece.len())).unwrap_or_default().to_vec()
