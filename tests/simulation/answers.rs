@@ -90,6 +90,6 @@ impl Judge {
 }
 
 /// What the clock of a run may move within one callback, and what a millisecond hides.
-const INSTANT: Duration = Duration::from_millis(2);
+pub(super) const INSTANT: Duration = Duration::from_millis(2);
 /// For how long after a failure stale answers are excused: as long as a circuit may stay open in these runs.
 const STALE_AFTER_FAILURE: Duration = Duration::from_secs(20);

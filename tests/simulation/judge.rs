@@ -260,8 +260,8 @@ impl Judge {
             && other.fields.get("cache-control") != Some(b"no-store")
             // The leader's VM died.
             && !flight.lost
-            // The leader was silent for longer than its lease.
-            && world.now() < other.at + self.terms.lease
+            // A failure's head is just being replaced by a stale copy.
+            && !self.is_being_replaced(other.serial, world.now())
             // Either of them has waited long enough, or found no place to wait.
             && !flight.alone
             && !self.goes_alone(asked, world)
@@ -270,10 +270,22 @@ impl Judge {
             && !self.varied.contains(&place.1)
             // A write parts those who came before it from those who come after; a leader may have come before it and
             // ask the upstream after it.
-            && !self.writes_under_way.contains_key(&place)
-            && self.parted.get(&place).is_none_or(|parted| {
-                *parted < self.began[&other.client] && *parted < self.began[&asked.client]
-            })
+            && !self.is_parted(&place, asked, other)
+    }
+
+    fn is_being_replaced(&self, serial: u64, now: Duration) -> bool {
+        let failed = self.made(serial).is_some_and(|made| made.status >= 500);
+        failed && self.headed.get(&serial).is_some_and(|(_, headed)| now < *headed + answers::INSTANT)
+    }
+
+    /// Whether a write lies between the arrivals of two clients. Flights of one worker are parted by the mark in their
+    /// URL's slot of L1, which other URLs may share: there every write counts.
+    fn is_parted(&self, place: &(usize, String), asked: &Asked, other: &Asked) -> bool {
+        let concerned =
+            |at: &(usize, String)| at == place || (self.reach == Reach::Worker && at.0 == place.0);
+        let first = self.began[&other.client].min(self.began[&asked.client]);
+        self.writes_under_way.keys().any(concerned)
+            || self.parted.iter().any(|(at, parted)| concerned(at) && *parted >= first)
     }
 
     fn goes_alone(&self, asked: &Asked, world: &World) -> bool {

@@ -21,6 +21,7 @@ fn the_seeds_try_everything() {
     let mut sums = BTreeMap::new();
     for seed in 0..150 {
         let world = run(seed, worker, Reach::Envoy, false).expect("a seed that holds");
+        assert_eq!(world.late_actions(), 0, "seed {seed}: who is gone is not answered");
         for (name, value) in (0..2).flat_map(|envoy| world.metrics(envoy)) {
             *sums.entry(name).or_insert(0) += value;
         }
