@@ -222,7 +222,8 @@ impl<H: Host> Worker<H> {
         reason: Option<Reason>,
     ) {
         let asked = exchange.is_cacheable();
-        let detail = reason.filter(|_| asked).or((!asked).then_some(exchange.why));
+        let went_alone = exchange.collapsed == Some(false);
+        let detail = reason.filter(|_| asked).or((!asked || went_alone).then_some(exchange.why));
         let explains =
             detail.filter(|detail| *detail != exchange.why || !asked || exchange.collapsed.is_some());
         let status = CacheStatus {

@@ -92,20 +92,3 @@ fn an_announced_length_reserves_only_so_much() {
     let small = copy(&[(":status", "200"), ("content-length", "12")], None);
     assert!((12..LARGEST_RESERVE).contains(&small.body.capacity()));
 }
-
-#[test]
-fn hop_by_hop_fields_and_those_connection_names_are_left_out() {
-    let fields = Fields::of([
-        (&b":status"[..], &b"200"[..]),
-        (b"connection", b"close, X-Secret"),
-        (b"x-secret", b"1"),
-        (b"transfer-encoding", b"chunked"),
-        (b"age", b"7"),
-        (b"x-envoy-upstream-service-time", b"3"),
-        (b"etag", b"\"a\""),
-        (b"link", b"a"),
-        (b"link", b"b"),
-    ]);
-    let expected = Fields::of([(&b"etag"[..], &b"\"a\""[..]), (b"link", b"a"), (b"link", b"b")]);
-    assert_eq!(end_to_end(&fields), expected);
-}
