@@ -59,7 +59,7 @@ fn a_key_has_the_same_digest_here_as_anywhere() {
 #[wasm_bindgen_test]
 fn a_private_response_is_not_shared_and_a_fresh_one_is_kept() {
     let request = http::RequestHead::read(&Fields::of([(&b":method"[..], &b"GET"[..])]));
-    let policy = http::StoringPolicy { default_ttl: Duration::ZERO, stale_if_error: Duration::ZERO };
+    let policy = http::StoringPolicy::default();
     let judged = |cache_control: &[u8]| {
         let fields = Fields::of([(&b":status"[..], &b"200"[..]), (b"cache-control", cache_control)]);
         let response = http::ResponseHead::read(&fields, Wall(1_000));
@@ -77,10 +77,15 @@ fn an_entry_and_a_pipeline_come_back_as_they_went_in() {
         initial_age: Duration::ZERO,
         fresh_until: Wall(u64::from(u32::MAX) + 9),
         stale_until: Wall(u64::from(u32::MAX) + 9),
+        refresh_until: Wall(u64::from(u32::MAX) + 9),
         authorized: false,
+        never_stale: false,
+        etag_generated: false,
+        took: Duration::ZERO,
     };
     let block = Fields::new();
-    let entry = store::Entry { meta, key: b"k", selecting: b"", fields: block.as_block(), body: b"body" };
+    let entry =
+        store::Entry { meta, key: b"k", selecting: b"", tags: b"", fields: block.as_block(), body: b"body" };
     let bytes = entry.encode();
     assert_eq!(store::Entry::read_foreign(&bytes, Wall(1)), Some(entry));
     assert_eq!(redis::replies(b"$4\r\nbody\r\n:1\r\n", 2).unwrap().len(), 2);

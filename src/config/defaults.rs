@@ -1,6 +1,7 @@
 //! What holds where the operator writes nothing, and why.
 
 use crate::config::plan::{Fallback, Scope};
+use crate::http::storing::SetCookie;
 use std::time::Duration;
 
 /// Short enough that nobody takes the prefix for data of their own in `redis-cli`.
@@ -26,6 +27,18 @@ pub const L3_TTL: Duration = Duration::from_secs(3600);
 pub const CACHE_ENABLED: bool = true;
 /// A response that states no freshness is not given any by guess.
 pub const DEFAULT_TTL: Duration = Duration::ZERO;
+/// What RFC 9111 §4.2.2 suggests, and most caches do.
+pub const HEURISTIC_PERCENT: u32 = 10;
+/// Long for a query, short for an upload.
+pub const KEY_BODY_BYTES: u64 = 64 << 10;
+/// The field that RFC 9213 §3 registers for caches like this one.
+pub const TARGETED: [&str; 1] = ["cdn-cache-control"];
+/// What the large caches read (Cloudflare, Fastly), and RFC 9875.
+pub const TAGS: [&str; 3] = ["cache-tag", "surrogate-key", "cache-groups"];
+/// A page in some languages, each with and without compression.
+pub const MAX_VARIANTS: u32 = 16;
+/// A cookie that is set for one visitor signs the next one in as the first.
+pub const SET_COOKIE: SetCookie = SetCookie::Refuse;
 /// An hour of outage is survived; longer, and old answers do more harm than an error.
 pub const STALE_IF_ERROR: Duration = Duration::from_secs(3600);
 /// `?a=1&b=2` and `?b=2&a=1` mean the same to nearly every upstream.

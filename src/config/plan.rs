@@ -2,6 +2,7 @@
 //!
 //! Everything here is possible and within its limits; the raw text it came from is known to `config` alone.
 
+use crate::http::StoringPolicy;
 use crate::http::key::KeySpec;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub struct Plan {
     pub l1: L1,
     /// The tiers in Redis; `None`: neither L2 nor L3.
     pub l2: Option<L2>,
+    /// Envoy cluster that leads back into this Envoy, for refreshes in the background; `None`: none are made.
+    pub refresh: Option<String>,
     /// The rules in the operator's order; the first match wins.
     pub rules: Vec<Rule>,
     /// What applies where no rule matches; named `default`.
@@ -87,16 +90,48 @@ pub enum PathMatch {
 }
 
 /// Caching under a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cache {
     /// Whether anything is stored or served from the store.
     pub enabled: bool,
-    /// Lifetime of a response that states none.
-    pub default_ttl: Duration,
-    /// How long past its lifetime a response may stand in for a failing upstream.
-    pub stale_if_error: Duration,
+    /// What is stored, and for how long.
+    pub storing: StoringPolicy,
     /// What tells one stored response from another.
     pub key: KeySpec,
+    /// What becomes of a client's wish for a fresher response than is stored.
+    pub request_directives: Advice,
+    /// XFetch's beta: how eagerly a response is refreshed before its lifetime ends; zero: not at all.
+    pub early_refresh: f64,
+    /// Stored responses without a validator.
+    pub etag: Etag,
+    /// Response fields that speak to this cache in place of Cache-Control, in order of precedence; lower case.
+    pub targeted: Vec<String>,
+    /// Response fields that carry tags; lower case.
+    pub tags: Vec<String>,
+    /// Responses kept beside each other for one key (Vary).
+    pub max_variants: u32,
+    /// Whether Cache-Status shows the key.
+    pub tell_key: bool,
+}
+
+/// What becomes of max-age, min-fresh and no-cache in a request (RFC 9111 §5.2.1 leaves it to the cache).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Advice {
+    /// They change nothing: a refresh in a browser does not pierce the wall.
+    #[default]
+    Ignore,
+    /// What is stored answers only if it is as fresh as they say.
+    Honor,
+}
+
+/// What becomes of a stored response without a validator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Etag {
+    /// It stays without.
+    #[default]
+    Off,
+    /// It gets an entity tag made of its digest.
+    Generate,
 }
 
 /// How far coalescing reaches.

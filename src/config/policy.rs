@@ -6,9 +6,11 @@
 use crate::config::cursor::Cursor;
 use crate::config::errors::quoted;
 use crate::config::kinds::{CountIn, DurationIn, Flag, OneOf, Share, Written, number};
-use crate::config::plan::{Breaker, Cache, Coalesce, Fallback, Scope};
+use crate::config::plan::{Advice, Breaker, Cache, Coalesce, Etag, Fallback, Scope};
 use crate::config::{defaults, forms, limits};
-use crate::http::key::{Identity, KeySpec, QuerySpec};
+use crate::http::StoringPolicy;
+use crate::http::key::{BodySpec, Identity, KeySpec, QuerySpec};
+use crate::http::storing::SetCookie;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -26,12 +28,28 @@ impl Policy {
         Self {
             cache: Cache {
                 enabled: defaults::CACHE_ENABLED,
-                default_ttl: defaults::DEFAULT_TTL,
-                stale_if_error: defaults::STALE_IF_ERROR,
+                storing: StoringPolicy {
+                    default_ttl: defaults::DEFAULT_TTL,
+                    override_ttl: None,
+                    max_ttl: None,
+                    statuses: Vec::new(),
+                    heuristic_percent: defaults::HEURISTIC_PERCENT,
+                    stale_if_error: defaults::STALE_IF_ERROR,
+                    stale_while_revalidate: Duration::ZERO,
+                    set_cookie: defaults::SET_COOKIE,
+                },
                 key: KeySpec {
                     query: QuerySpec { sort: defaults::QUERY_SORT, ..QuerySpec::default() },
+                    body: BodySpec { methods: Vec::new(), max_bytes: defaults::KEY_BODY_BYTES },
                     ..KeySpec::default()
                 },
+                request_directives: Advice::Ignore,
+                early_refresh: 0.0,
+                etag: Etag::Off,
+                targeted: defaults::TARGETED.map(Into::into).to_vec(),
+                tags: defaults::TAGS.map(Into::into).to_vec(),
+                max_variants: defaults::MAX_VARIANTS,
+                tell_key: false,
             },
             coalesce: Coalesce {
                 scope: defaults::SCOPE,
@@ -74,12 +92,17 @@ fn cache(at: &mut Cursor<'_>, base: &Cache) -> Cache {
     let lifetime = DurationIn(limits::LIFETIME);
     let cache = Cache {
         enabled: at.field_or("enabled", base.enabled, &Flag),
-        default_ttl: at.field_or("default_ttl", base.default_ttl, &lifetime),
-        stale_if_error: at.field_or("stale_if_error", base.stale_if_error, &lifetime),
+        storing: StoringPolicy {
+            default_ttl: at.field_or("default_ttl", base.storing.default_ttl, &lifetime),
+            override_ttl: at.field("override_ttl", &lifetime).or(base.storing.override_ttl),
+            max_ttl: at.field("max_ttl", &lifetime).or(base.storing.max_ttl),
+            stale_if_error: at.field_or("stale_if_error", base.storing.stale_if_error, &lifetime),
+            set_cookie: at.field_or("set_cookie", base.storing.set_cookie, &SET_COOKIES),
+            ..base.storing.clone()
+        },
         key: at.section("key", |at| key(at, &base.key)),
+        ..base.clone()
     };
-    at.later_at_all("override_ttl");
-    at.later_at_all("max_ttl");
     at.later("stale_while_revalidate", "\"0s\"", |value| value == "0s");
     at.later("statuses", "{}", |value| value.as_object().is_some_and(|statuses| statuses.is_empty()));
     at.later("early_refresh", "0", |value| number(value) == Some(0.0));
@@ -111,6 +134,7 @@ fn key(at: &mut Cursor<'_>, base: &KeySpec) -> KeySpec {
         headers: at.list("headers", &forms::HEADER).unwrap_or_else(|| base.headers.clone()),
         cookies: at.list("cookies", &forms::COOKIE).unwrap_or_else(|| base.cookies.clone()),
         identity: at.section_if_written("identity", identity).unwrap_or_else(|| base.identity.clone()),
+        body: base.body.clone(),
     }
 }
 
@@ -189,6 +213,9 @@ const SCOPES: OneOf<Scope> = OneOf {
     words: &[("off", Scope::Off), ("worker", Scope::Worker), ("instance", Scope::Instance)],
     later: &["fleet"],
 };
+
+const SET_COOKIES: OneOf<SetCookie> =
+    OneOf { words: &[("refuse", SetCookie::Refuse), ("store", SetCookie::Store)], later: &[] };
 
 const FALLBACKS: OneOf<Fallback> =
     OneOf { words: &[("stale", Fallback::Stale), ("error", Fallback::Error)], later: &[] };

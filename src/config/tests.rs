@@ -6,7 +6,9 @@ mod robustness;
 
 use super::plan::*;
 use super::*;
-use crate::http::key::{Identity, KeySpec, QuerySpec};
+use crate::http::StoringPolicy;
+use crate::http::key::{BodySpec, Identity, KeySpec, QuerySpec};
+use crate::http::storing::SetCookie;
 use std::time::Duration;
 
 fn secs(seconds: u64) -> Duration {
@@ -23,20 +25,37 @@ fn stated_defaults() -> Plan {
         namespace: "bw".into(),
         l1: L1 { ttl: Duration::from_millis(100), max_bytes: 64 << 20, max_object_bytes: 256 << 10 },
         l2: None,
+        refresh: None,
         rules: Vec::new(),
         default_rule: Rule {
             name: "default".into(),
             matches: Match::default(),
             cache: Cache {
                 enabled: true,
-                default_ttl: Duration::ZERO,
-                stale_if_error: secs(3600),
+                storing: StoringPolicy {
+                    default_ttl: Duration::ZERO,
+                    override_ttl: None,
+                    max_ttl: None,
+                    statuses: vec![],
+                    heuristic_percent: 10,
+                    stale_if_error: secs(3600),
+                    stale_while_revalidate: Duration::ZERO,
+                    set_cookie: SetCookie::Refuse,
+                },
                 key: KeySpec {
                     query: QuerySpec { ignore: vec![], allow: None, sort: true },
                     headers: vec![],
                     cookies: vec![],
                     identity: None,
+                    body: BodySpec { methods: vec![], max_bytes: 64 << 10 },
                 },
+                request_directives: Advice::Ignore,
+                early_refresh: 0.0,
+                etag: Etag::Off,
+                targeted: vec!["cdn-cache-control".into()],
+                tags: vec!["cache-tag".into(), "surrogate-key".into(), "cache-groups".into()],
+                max_variants: 16,
+                tell_key: false,
             },
             coalesce: Coalesce {
                 scope: Scope::Instance,
@@ -74,7 +93,7 @@ fn the_defaults_written_out_change_nothing() {
         "mode": "enforce", "namespace": "bw",
         "l1": {"ttl": "100ms", "max_bytes": "64MiB", "max_object_bytes": "256KiB"},
         "defaults": {
-            "cache": {"enabled": true, "default_ttl": "0s", "stale_while_revalidate": "0s", "stale_if_error": "1h",
+            "cache": {"enabled": true, "default_ttl": "0s", "stale_while_revalidate": "0s", "stale_if_error": "1h", "set_cookie": "refuse",
                 "statuses": {}, "early_refresh": 0, "request_directives": "ignore", "etag": "off",
                 "tags": ["Cache-Tag", "Surrogate-Key", "Cache-Groups"],
                 "key": {"query": {"ignore": [], "sort": true}, "headers": [], "cookies": []}},
@@ -128,7 +147,7 @@ fn a_rule_builds_on_defaults_field_by_field() {
     let [plain, own] = &plan.rules[..] else { panic!("two rules") };
     let default = &plan.default_rule;
     assert_eq!(*plain, Rule { name: "plain".into(), ..default.clone() });
-    assert_eq!(default.cache.default_ttl, secs(7));
+    assert_eq!(default.cache.storing.default_ttl, secs(7));
     assert_eq!(default.cache.key.headers, ["accept-language"]);
     assert_eq!(default.cache.key.identity, Some(Identity::Header("authorization".into())));
 

@@ -22,7 +22,7 @@ pub(super) fn plan(at: &mut Cursor<'_>) -> Plan {
     let l2_timeout = l2.as_ref().map(|l2| l2.timeout);
     let policy = at.section("defaults", |at| Policy::read(at, &Policy::shipped(), l2_timeout));
     let rules = rules::rules(at, &policy, l2_timeout);
-    Plan { namespace, l1, l2, rules, default_rule: rules::default_rule(policy) }
+    Plan { namespace, l1, l2, refresh: None, rules, default_rule: rules::default_rule(policy) }
 }
 
 fn l1(at: &mut Cursor<'_>) -> L1 {

@@ -28,14 +28,19 @@ pub struct Served {
 
 /// The fields of a reply from `entry`.
 pub fn served(entry: &Entry<'_>, how: Served, now: Wall) -> Fields {
+    marked(entry.fields, entry, how, now)
+}
+
+/// `block`, made of the fields of `entry`, with what every reply says.
+pub(super) fn marked(block: &[u8], entry: &Entry<'_>, how: Served, now: Wall) -> Fields {
     let mut status = Vec::with_capacity(64);
     cache_status(entry, how, now).write(&mut status);
     if matches!(how.origin, Origin::Refused | Origin::Failed) {
-        return Fields::extended(entry.fields, &[(b"cache-status", &status)]);
+        return Fields::extended(block, &[(b"cache-status", &status)]);
     }
     let mut age = itoa::Buffer::new();
     let age = age.format(entry.age(now).as_secs());
-    Fields::extended(entry.fields, &[(b"age", age.as_bytes()), (b"cache-status", &status)])
+    Fields::extended(block, &[(b"age", age.as_bytes()), (b"cache-status", &status)])
 }
 
 /// The fields of a reply from `entry`, and until when they stay the same: `Age` and `ttl` count in seconds.
@@ -59,6 +64,14 @@ fn cache_status(entry: &Entry<'_>, how: Served, now: Wall) -> CacheStatus {
         Origin::L2 => CacheStatus { hit: true, ttl, collapsed, detail: Some("l2"), ..none },
         Origin::L3 => CacheStatus { hit: true, ttl, collapsed, detail: Some("l3"), ..none },
         Origin::Upstream => CacheStatus { fwd: Some(how.why.fwd()), ttl, collapsed, ..none },
+        Origin::Revalidated { stored } => CacheStatus {
+            fwd: Some(Fwd::Stale),
+            fwd_status: Some(304),
+            ttl,
+            stored: stored && !how.collapsed,
+            collapsed,
+            ..none
+        },
         Origin::StaleOnError(code) => CacheStatus {
             fwd: Some(Fwd::Stale),
             fwd_status: Some(code),
@@ -123,6 +136,29 @@ pub(super) fn failed(key: Option<&Key>, status: u16, now: Wall) -> Answer {
     Answer { origin: Origin::Failed, ..answer }
 }
 
+/// The upstream confirmed a response that was not asked about, and may not stand in for what was asked for.
+pub(super) fn confused(key: Option<&Key>, now: Wall) -> Answer {
+    let mut proxy_status = Vec::new();
+    ProxyError::HttpProtocolError
+        .write("not modified, but another response than was asked about", &mut proxy_status);
+    own(
+        key,
+        502,
+        &[
+            (b"proxy-status", &proxy_status),
+            (b"cache-control", b"no-store"),
+            (b"content-type", b"text/plain"),
+        ],
+        b"The upstream answered about another response than it was asked about. Try again.\n",
+        now,
+    )
+}
+
+/// A refresh, while what it would refresh is being fetched.
+pub(super) fn needless(key: Option<&Key>, now: Wall) -> Answer {
+    own(key, 200, &[(b"cache-control", b"no-store"), (b"content-type", b"text/plain")], b"", now)
+}
+
 /// `only-if-cached`, and nothing stored can answer: 504 (RFC 9111 §5.2.1.7).
 pub(super) fn not_cached(key: Option<&Key>, now: Wall) -> Answer {
     own(
@@ -143,11 +179,16 @@ fn own(key: Option<&Key>, status: u16, fields: &[(&[u8], &[u8])], body: &[u8], n
             initial_age: Duration::ZERO,
             fresh_until: now,
             stale_until: now,
+            refresh_until: now,
+            never_stale: true,
+            etag_generated: false,
+            took: Duration::ZERO,
             // It holds nothing of anybody's.
             authorized: true,
         },
         key: key.map_or(&[][..], Key::bytes),
         selecting: b"",
+        tags: b"",
         fields: fields.as_block(),
         body,
     };

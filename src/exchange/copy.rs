@@ -2,11 +2,12 @@
 //!
 //! Only end-to-end fields are copied (`http::end_to_end`).
 
+use crate::config::plan::{Cache, Etag};
 use crate::exchange::event::Head;
-use crate::http::Fields;
 use crate::http::end_to_end::end_to_end;
 use crate::http::key::Key;
 use crate::http::storing::{Lifetime, permits_authorized};
+use crate::http::{Digest, Fields, ResponseHead};
 use crate::store::Entry;
 use crate::store::entry::Meta;
 use crate::time::Wall;
@@ -19,8 +20,11 @@ pub struct Copy {
     kept: bool,
     requested_at: Wall,
     selecting: Vec<u8>,
+    tags: Vec<u8>,
     fields: Fields,
     body: Vec<u8>,
+    /// Whether an entity tag is to be made of the body.
+    tagged: bool,
 }
 
 impl Copy {
@@ -28,29 +32,23 @@ impl Copy {
     pub fn begin(
         head: &Head,
         request: &Fields,
+        rule: &Cache,
         lifetime: Option<Lifetime>,
         requested_at: Wall,
         now: Wall,
     ) -> Self {
-        let kept = lifetime.is_some();
-        let fresh_for = lifetime.as_ref().map_or(Duration::ZERO, |lifetime| lifetime.fresh_for);
-        let stale_for = lifetime.as_ref().map_or(Duration::ZERO, |lifetime| lifetime.stale_if_error);
-        let initial_age = lifetime.map_or(head.response.age, |lifetime| lifetime.initial_age);
-        let fresh_until = now.after(fresh_for);
         let body = head.response.content_length.and_then(|len| usize::try_from(len).ok()).unwrap_or(0);
         Self {
-            meta: Meta {
-                status: head.response.status,
-                received_at: now,
-                initial_age,
-                fresh_until,
-                stale_until: fresh_until.after(stale_for),
-                authorized: permits_authorized(&head.response, now),
-            },
-            kept,
+            meta: meta(&head.response, lifetime, requested_at, now),
+            kept: lifetime.is_some(),
             requested_at,
             selecting: head.response.vary.selecting_fields(request),
+            tags: tags(&head.fields, &rule.tags),
             fields: end_to_end(&head.fields),
+            tagged: rule.etag == Etag::Generate
+                && head.response.status == 200
+                && lifetime.is_some()
+                && !head.response.has_validator,
             body: Vec::with_capacity(body.min(LARGEST_RESERVE)),
         }
     }
@@ -81,16 +79,58 @@ impl Copy {
 
     /// The complete response as stored bytes.
     pub fn into_entry(self, key: Option<&Key>) -> Vec<u8> {
-        let key = key.map_or(&[][..], Key::bytes);
+        let tagged = self.tagged.then(|| with_etag(&self.fields, &self.body));
+        let fields = tagged.as_ref().unwrap_or(&self.fields);
         let entry = Entry {
-            meta: self.meta,
-            key,
+            meta: Meta { etag_generated: self.tagged, ..self.meta },
+            key: key.map_or(&[][..], Key::bytes),
             selecting: &self.selecting,
-            fields: self.fields.as_block(),
+            tags: &self.tags,
+            fields: fields.as_block(),
             body: &self.body,
         };
         entry.encode()
     }
+}
+
+/// What a response is stored with; without a lifetime it is of this moment only.
+pub(super) fn meta(
+    response: &ResponseHead,
+    lifetime: Option<Lifetime>,
+    requested_at: Wall,
+    now: Wall,
+) -> Meta {
+    let lifetime = lifetime.unwrap_or(Lifetime {
+        fresh_for: Duration::ZERO,
+        initial_age: response.age,
+        stale_if_error: Duration::ZERO,
+        stale_while_revalidate: Duration::ZERO,
+        never_stale: true,
+    });
+    let fresh_until = now.after(lifetime.fresh_for);
+    Meta {
+        status: response.status,
+        received_at: now,
+        initial_age: lifetime.initial_age,
+        fresh_until,
+        stale_until: fresh_until.after(lifetime.stale_if_error),
+        refresh_until: fresh_until.after(lifetime.stale_while_revalidate),
+        authorized: permits_authorized(response, now),
+        never_stale: lifetime.never_stale,
+        etag_generated: false,
+        took: now.since(requested_at),
+    }
+}
+
+/// The stored form of a response's tags.
+pub(super) fn tags(_fields: &Fields, _names: &[String]) -> Vec<u8> {
+    Vec::new()
+}
+
+/// A strong tag: the same bytes, and nothing else, have it (RFC 9110 §8.8.3).
+fn with_etag(fields: &Fields, body: &[u8]) -> Fields {
+    let etag = format!("\"{}\"", Digest::first_of(&blake3::hash(body)));
+    Fields::extended(fields.as_block(), &[(b"etag", etag.as_bytes())])
 }
 
 /// What a content-length may make us reserve before a byte of the body has come.

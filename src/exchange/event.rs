@@ -3,6 +3,7 @@
 use crate::breaker::{self, Permit};
 use crate::flight::{Answer, Origin, Outcome, Token};
 use crate::http::key::Key;
+use crate::http::validators::Condition;
 use crate::http::{Fields, Reason, ResponseHead};
 use crate::time::Wall;
 use std::rc::Rc;
@@ -40,6 +41,8 @@ pub enum Lookup {
     Found(Held, Origin),
     /// Neither has one.
     Nothing,
+    /// There are some for other request fields only.
+    OtherVariants,
     /// They could not be asked.
     Unavailable,
 }
@@ -53,6 +56,8 @@ pub struct Head {
     pub fields: Fields,
     /// What it says about the upstream.
     pub outcome: breaker::Outcome,
+    /// Of a failure: what was received up to then may not stand in for it.
+    pub changed_at: Wall,
 }
 
 /// What happened to a request.
@@ -70,8 +75,8 @@ pub enum Event {
     Found(Lookup),
     /// The breaker lets it pass, or there is none.
     Admitted(Option<Permit>),
-    /// The breaker is open, for about as long; and this is what L1 holds.
-    Refused(Duration, Option<Held>),
+    /// The breaker is open, for about as long; this is what L1 holds, and what was received up to then may not stand in.
+    Refused(Duration, Option<Held>, Wall),
     /// The response's head arrived.
     Head(Head),
     /// A piece of the response's body passed.
@@ -95,8 +100,8 @@ pub enum Action {
     LookUp,
     /// Ask the breaker: answer with `Admitted` or `Refused`.
     Admit,
-    /// Let the request through to the upstream.
-    Forward,
+    /// Let the request through to the upstream, which is to say whether a stored response still holds, if there is one.
+    Forward(Option<Condition>),
     /// Keep the request where it is.
     Park,
     /// Answer the client.
@@ -110,10 +115,14 @@ pub enum Action {
     },
     /// Put an entry from a farther tier into L1.
     Fill(Held),
+    /// Take what is stored under the key out of all tiers.
+    Discard,
     /// Store a complete response that was asked for at this time in all tiers.
     Keep(Wall, Held),
     /// End the flight and tell the waiters.
     End(Token, Outcome),
+    /// Have the resource fetched anew in the background.
+    Refresh,
     /// The flight's leader is lost.
     Vacate(Token),
     /// A waiter leaves its place.
@@ -124,6 +133,6 @@ pub enum Action {
     Remember(Reason),
     /// The key proved cacheable.
     Forget,
-    /// What is stored under the key is no longer true.
-    Invalidate,
+    /// What is stored under these keys is no longer true.
+    Invalidate(Vec<Key>),
 }

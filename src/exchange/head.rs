@@ -4,25 +4,36 @@
 //! response that is not for others is let go now, not at the end of its body.
 
 use super::event::{Action, Head, Held, Interest};
-use super::{Context, Copy, Exchange, Phase, answer, serve_all};
+use super::{Context, Copy, Exchange, Phase, Sent, answer, serve_all};
 use crate::breaker;
 use crate::flight::{Answer, Origin, Outcome, Token};
-use crate::http::Reason;
-use crate::http::storing::{self, StoringPolicy};
-use crate::time::Wall;
+use crate::http::freshness::stated_lifetime;
+use crate::http::key::{self, Key};
+use crate::http::request::Method;
+use crate::http::storing::{self, Lifetime};
+use crate::http::{Reason, RequestHead, reference};
+use std::time::Duration;
 
 impl Exchange {
     pub(super) fn responded(
         &mut self,
         token: Option<Token>,
         held: Option<Held>,
-        requested_at: Wall,
+        sent: Sent,
         head: Head,
         context: &Context<'_>,
         actions: &mut Vec<Action>,
     ) {
         let failed = matches!(head.outcome, breaker::Outcome::Failure);
-        let stand_in = held.filter(|_| failed).and_then(|held| self.usable_on_error(held, context.now));
+        if head.response.status == 304
+            && sent.validates
+            && let Some(held) = &held
+        {
+            self.confirmed(token, held, sent, &head, context, actions);
+            return;
+        }
+        let stand_in =
+            held.filter(|_| failed).and_then(|held| self.usable_on_error(held, head.changed_at, context.now));
         if let Some(entry) = stand_in {
             self.why = Reason::UpstreamFailed;
             let origin = Origin::StaleOnError(head.response.status);
@@ -37,48 +48,86 @@ impl Exchange {
             return;
         }
         let Interest::Cacheable(key) = &self.interest else {
-            if matches!(self.interest, Interest::Invalidates(_)) && changes(head.response.status) {
-                actions.push(Action::Invalidate);
+            let lifetime = match &self.interest {
+                Interest::Invalidates(key) if changes(head.response.status) => {
+                    let kept = self.representation(key, &head, sent, context);
+                    actions.push(Action::Invalidate(self.changed(key, &head, context)));
+                    kept
+                }
+                _ => None,
+            };
+            actions.push(Action::Relay { stored: lifetime.is_some(), reason: None });
+            if lifetime.is_some() {
+                // What comes after the change that it reports is not out of date by it.
+                let true_at = context.now.after(Duration::from_millis(1));
+                let copy = Copy::begin(&head, &self.fields, &context.rule.cache, lifetime, true_at, true_at);
+                self.phase = Phase::Copying { token: None, copy };
             }
-            actions.push(Action::Relay { stored: false, reason: None });
             return;
         };
-        let policy = StoringPolicy {
-            default_ttl: context.rule.cache.default_ttl,
-            stale_if_error: context.rule.cache.stale_if_error,
-        };
-        let verdict = storing::judge(
-            &self.request,
-            &head.response,
-            key.is_partitioned(),
-            &policy,
-            requested_at,
-            context.now,
-        );
+        let policy = &context.rule.cache.storing;
+        let verdict =
+            storing::judge(&self.request, &head.response, key.is_partitioned(), policy, sent.at, context.now);
         let too_large = head
             .response
             .content_length
             .is_some_and(|len| usize::try_from(len).map_or(true, |len| len > context.max_body_bytes));
         let refusal = verdict.share.err().or(too_large.then_some(Reason::TooLarge));
+        let mut token = token;
         if let Some(reason) = refusal {
             let failure = failed.then_some(head.response.status);
-            actions.extend(self.release(token, failure, reason, context));
-            actions.push(Action::Relay { stored: false, reason: Some(reason) });
-            return;
+            actions.extend(self.release(token.take(), failure, reason, context));
+            if failed || too_large || verdict.store.is_err() || !context.rule.cache.enabled {
+                actions.push(Action::Relay { stored: false, reason: Some(reason) });
+                return;
+            }
         }
         let store = if !context.rule.cache.enabled {
             Err(Reason::Disabled)
-        } else if failed {
+        } else if failed && stated_lifetime(&head.response, context.now).is_none() {
+            // A failure is kept only for as long as the upstream itself says so.
             Err(Reason::UpstreamFailed)
         } else {
             verdict.store
         };
-        actions.extend((!failed).then_some(Action::Forget));
-        actions.push(Action::Relay { stored: store.is_ok(), reason: store.as_ref().err().copied() });
+        actions.extend((!failed && refusal.is_none()).then_some(Action::Forget));
+        actions
+            .push(Action::Relay { stored: store.is_ok(), reason: store.as_ref().err().copied().or(refusal) });
         if token.is_some() || store.is_ok() {
-            let copy = Copy::begin(&head, &self.fields, store.ok(), requested_at, context.now);
+            let copy =
+                Copy::begin(&head, &self.fields, &context.rule.cache, store.ok(), sent.at, context.now);
             self.phase = Phase::Copying { token, copy };
         }
+    }
+
+    /// What a write that succeeded made untrue (RFC 9111 §4.4): its own resource, and those that the response names
+    /// in Location and Content-Location.
+    fn changed(&self, own: &Key, head: &Head, context: &Context<'_>) -> Vec<Key> {
+        let named = [&b"location"[..], b"content-location"].into_iter().filter_map(|name| {
+            let target = reference::same_origin(head.fields.get(name)?, &self.fields)?;
+            key::key_at(&context.rule.cache.key, &self.fields, &target).ok()
+        });
+        let mut keys = vec![own.clone()];
+        keys.extend(named);
+        keys.dedup();
+        keys
+    }
+
+    /// How long the response to a POST serves as one to GET: it must say that it is one, and for how long (RFC 9110
+    /// §9.3.3).
+    fn representation(&self, key: &Key, head: &Head, sent: Sent, context: &Context<'_>) -> Option<Lifetime> {
+        let is_post = self.fields.get(b":method") == Some(b"POST");
+        let named = reference::same_origin(head.fields.get(b"content-location")?, &self.fields)?;
+        let is_own = self.fields.get(b":path") == Some(&named[..]) && head.response.status == 200;
+        if !(is_post && is_own && context.rule.cache.enabled) {
+            return None;
+        }
+        stated_lifetime(&head.response, context.now)?;
+        let request = RequestHead { method: Method::Get, has_body: false, ..self.request };
+        let policy = &context.rule.cache.storing;
+        let partitioned = key.is_partitioned();
+        let verdict = storing::judge(&request, &head.response, partitioned, policy, sent.at, context.now);
+        verdict.share.and(verdict.store).ok()
     }
 
     /// Lets the waiters go, because this answer is not for them: to the upstream, and their likes henceforth too. Not
@@ -94,8 +143,8 @@ impl Exchange {
             Some(status) => Outcome::Answer(answer::failed(self.key(), status, context.now)),
             None => Outcome::Alone(reason),
         };
-        // A HEAD is never shared: that says nothing about a GET.
-        let learnt = failure.is_none() && reason != Reason::Method;
+        // A HEAD or a part is never shared: that says nothing about a GET of the whole.
+        let learnt = failure.is_none() && !matches!(reason, Reason::Method | Reason::Range);
         let remember = learnt.then_some(Action::Remember(reason));
         remember.into_iter().chain(token.map(|token| Action::End(token, outcome))).collect()
     }

@@ -18,6 +18,8 @@ mod answer;
 mod copy;
 mod event;
 mod head;
+mod reply;
+mod validation;
 
 #[cfg(test)]
 mod tests;
@@ -25,11 +27,13 @@ mod tests;
 pub use answer::{Served, served, served_until};
 pub use copy::Copy;
 pub use event::{Action, Event, Head, Held, Interest, Lookup, Route};
+pub use reply::{Reply, reply};
 
 use crate::breaker::{self, Permit};
-use crate::config::plan::{Fallback, Rule};
+use crate::config::plan::{Advice, Fallback, Rule};
 use crate::flight::{Answer, Origin, Outcome, Token};
 use crate::http::key::Key;
+use crate::http::validators::Condition;
 use crate::http::{Fields, Reason, RequestHead, vary};
 use crate::store::Entry;
 use crate::time::Wall;
@@ -44,6 +48,8 @@ pub struct Context<'a> {
     pub now: Wall,
     /// Whether L2 can be asked.
     pub remote: bool,
+    /// Whether a resource can be fetched anew in the background.
+    pub refreshes: bool,
     /// Largest body worth copying, in bytes.
     pub max_body_bytes: usize,
 }
@@ -61,6 +67,8 @@ pub struct Exchange {
     pub fields: Fields,
     /// Why it was not answered at once.
     pub why: Reason,
+    /// Of a refresh of ours, for which nobody waits: when what it is to replace was received.
+    pub refresh: Option<Wall>,
     /// Whether it waited in a flight: `Some(true)` if that gave it its answer.
     pub collapsed: Option<bool>,
     phase: Phase,
@@ -77,7 +85,7 @@ enum Phase {
     /// The breaker is asked.
     Asking { token: Option<Token>, held: Option<Held> },
     /// The upstream is asked.
-    Fetching { token: Option<Token>, held: Option<Held>, permit: Option<Permit>, requested_at: Wall },
+    Fetching { token: Option<Token>, held: Option<Held>, permit: Option<Permit>, sent: Sent },
     /// The response passes and is copied.
     Copying { token: Option<Token>, copy: Copy },
     /// The response passes.
@@ -96,7 +104,16 @@ impl Exchange {
         why: Reason,
         held: Option<Held>,
     ) -> Self {
-        Self { rule, interest, request, fields, why, collapsed: None, phase: Phase::Arrived { held } }
+        Self {
+            rule,
+            interest,
+            request,
+            fields,
+            why,
+            refresh: None,
+            collapsed: None,
+            phase: Phase::Arrived { held },
+        }
     }
 
     /// Takes an event; says what is to be done, in order.
@@ -112,6 +129,10 @@ impl Exchange {
             // ## Arrived => LookingUp | Asking: the lead is ours
             (Phase::Arrived { held }, Event::Led(token, fresh)) => self.lead(token, held, fresh, context),
             // ## Arrived => Waiting
+            (Phase::Arrived { .. }, Event::Watching(token, place)) if self.refresh.is_some() => {
+                // It is being fetched already.
+                vec![Action::Leave(token, place), Action::Serve(answer::needless(self.key(), context.now))]
+            }
             (Phase::Arrived { .. }, Event::Watching(token, place)) => {
                 self.phase = Phase::Waiting { token, place };
                 vec![Action::Park]
@@ -144,13 +165,16 @@ impl Exchange {
 
             // ## Asking => Fetching
             (Phase::Asking { token, held }, Event::Admitted(permit)) => {
-                self.phase = Phase::Fetching { token, held, permit, requested_at: context.now };
-                vec![Action::Forward]
+                let condition = held.as_ref().and_then(|held| self.condition(held, context));
+                let sent = Sent { at: context.now, validates: condition.is_some() };
+                self.phase = Phase::Fetching { token, held, permit, sent };
+                vec![Action::Forward(condition)]
             }
             // ## Asking => Ended: the circuit is open
-            (Phase::Asking { token, held }, Event::Refused(retry_after, in_l1)) => {
+            (Phase::Asking { token, held }, Event::Refused(retry_after, in_l1, changed_at)) => {
                 let stale = held.or(in_l1).filter(|_| context.rule.breaker.fallback == Fallback::Stale);
-                let answer = match stale.and_then(|held| self.usable_on_error(held, context.now)) {
+                let answer = match stale.and_then(|held| self.usable_on_error(held, changed_at, context.now))
+                {
                     Some(entry) => Answer { origin: Origin::StaleOnOpen, entry },
                     None => answer::refusal(self.key(), retry_after, context.now),
                 };
@@ -159,12 +183,12 @@ impl Exchange {
             }
 
             // ## Fetching => Relaying | Copying | Ended
-            (Phase::Fetching { token, held, permit, requested_at }, Event::Head(head)) => {
+            (Phase::Fetching { token, held, permit, sent }, Event::Head(head)) => {
                 let mut actions = Vec::new();
                 if let Some(permit) = permit {
                     actions.push(Action::Record(permit, head.outcome));
                 }
-                self.responded(token, held, requested_at, head, context, &mut actions);
+                self.responded(token, held, sent, head, context, &mut actions);
                 actions
             }
             (Phase::Fetching { token, permit, .. }, Event::Gone) => {
@@ -221,7 +245,7 @@ impl Exchange {
     /// What L1 held was received before its resource changed: it is not true any more.
     pub fn drop_outdated(&mut self, changed_at: Wall) {
         if let Phase::Arrived { held } = &mut self.phase {
-            held.take_if(|held| received_at(held).is_none_or(|received_at| received_at <= changed_at));
+            held.take_if(|held| Entry::read(held).is_none_or(|entry| entry.requested_at() <= changed_at));
         }
     }
 
@@ -271,6 +295,10 @@ impl Exchange {
         let (found, origin) = match lookup {
             Lookup::Found(entry, origin) => (Some(entry), origin),
             Lookup::Nothing => (None, Origin::L1),
+            Lookup::OtherVariants => {
+                self.why = Reason::VaryMiss;
+                (None, Origin::L1)
+            }
             // Nobody behind L1 can be asked: what L1 holds counts for as long as HTTP lets it.
             Lookup::Unavailable => (held.clone(), Origin::L1),
         };
@@ -286,7 +314,7 @@ impl Exchange {
         let fits = found.and_then(|held| {
             let entry = Entry::read(&held)?;
             if self.fits(&entry) {
-                return Some((entry.is_fresh(context.now), Rc::clone(&held)));
+                return Some((self.answers(&entry, context), Rc::clone(&held)));
             }
             self.why = Reason::VaryMiss;
             None
@@ -300,6 +328,14 @@ impl Exchange {
                 actions.extend(serve_all(token, Answer { origin, entry }));
                 return actions;
             }
+            Some((false, entry)) if self.may_refresh(&entry, context) => {
+                let mut actions = vec![Action::Refresh];
+                if origin != Origin::L1 {
+                    actions.push(Action::Fill(Rc::clone(&entry)));
+                }
+                actions.extend(serve_all(token, Answer { origin, entry }));
+                return actions;
+            }
             Some((false, entry)) => {
                 self.why = Reason::Stale;
                 Some(entry)
@@ -307,6 +343,19 @@ impl Exchange {
             None => held,
         };
         self.ask(token, held, context)
+    }
+
+    /// Whether a stale response may answer while it is fetched anew (RFC 5861 §3).
+    fn may_refresh(&self, held: &Held, context: &Context<'_>) -> bool {
+        let advice = context.rule.cache.request_directives;
+        let may = |entry: Entry<'_>| may_refresh(&entry, &self.request, advice, context.now);
+        self.refresh.is_none() && context.refreshes && Entry::read(held).is_some_and(may)
+    }
+
+    /// Whether a response that fits may be reused as it is. A refresh is there to find a fresher one.
+    fn answers(&self, entry: &Entry<'_>, context: &Context<'_>) -> bool {
+        let is_news = self.refresh.is_none_or(|known| entry.meta.received_at > known);
+        is_news && answers(entry, &self.request, context.rule.cache.request_directives, context.now)
     }
 
     /// Turns to the upstream, unless the client asked not to (RFC 9111 §5.2.1.7): then the others compete for the lead.
@@ -330,7 +379,11 @@ impl Exchange {
                     self.why = match answer.origin {
                         Origin::StaleOnOpen | Origin::Refused => Reason::BreakerOpen,
                         Origin::StaleOnError(_) | Origin::Failed => Reason::UpstreamFailed,
-                        Origin::Upstream | Origin::L1 | Origin::L2 | Origin::L3 => self.why,
+                        Origin::Upstream
+                        | Origin::Revalidated { .. }
+                        | Origin::L1
+                        | Origin::L2
+                        | Origin::L3 => self.why,
                     };
                     return vec![Action::Serve(answer)];
                 }
@@ -358,16 +411,55 @@ impl Exchange {
         self.on(Event::Routed(Route::Flight), context)
     }
 
+    /// What to ask the upstream about a stored response that may not be reused as it is (RFC 9111 §4.3.1).
+    fn condition(&self, held: &Held, context: &Context<'_>) -> Option<Condition> {
+        let entry = Entry::read(held).filter(|entry| self.is_cacheable() && self.fits(entry))?;
+        // A part that is wanted only of one representation is for the upstream to judge.
+        let asks = context.rule.cache.enabled && !self.request.if_range;
+        entry.condition().filter(|_| asks)
+    }
+
     /// A write has a key too, but nothing stored answers it.
-    fn usable_on_error(&self, held: Held, now: Wall) -> Option<Held> {
+    fn usable_on_error(&self, held: Held, changed_at: Wall, now: Wall) -> Option<Held> {
         let entry = Entry::read(&held).filter(|_| self.is_cacheable())?;
-        (entry.is_usable_on_error(now) && self.fits(&entry)).then_some(Rc::clone(&held))
+        (entry.requested_at() > changed_at && entry.is_usable_on_error(now) && self.fits(&entry))
+            .then_some(Rc::clone(&held))
     }
 
     /// Whether a stored or shared response may answer this request: permission first, then selection.
     pub fn fits(&self, entry: &Entry<'_>) -> bool {
         self.key().is_some_and(|key| fits(entry, key, &self.request, &self.fields))
     }
+}
+
+/// How a request was sent to the upstream.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    at: Wall,
+    /// Whether it asks if the stored response still holds.
+    validates: bool,
+}
+
+/// Whether an entry that fits a request may be reused as it is: it is fresh, or the client takes it so stale
+/// (RFC 9111 §4.2, §5.2.1.2).
+pub fn answers(entry: &Entry<'_>, request: &RequestHead, advice: Advice, now: Wall) -> bool {
+    let max_stale = request.directives.max_stale;
+    let allowed =
+        entry.is_fresh(now) || max_stale.is_some_and(|max_stale| entry.is_within_stale(max_stale, now));
+    allowed && (advice == Advice::Ignore || suits(entry, request, now))
+}
+
+/// Whether a stale entry may answer while it is fetched anew (RFC 5861 §3).
+pub fn may_refresh(entry: &Entry<'_>, request: &RequestHead, advice: Advice, now: Wall) -> bool {
+    entry.is_within_refresh(now) && (advice == Advice::Ignore || suits(entry, request, now))
+}
+
+/// Whether an entry is as fresh as the client wants it (RFC 9111 §5.2.1.1, §5.2.1.3, §5.2.1.4).
+fn suits(entry: &Entry<'_>, request: &RequestHead, now: Wall) -> bool {
+    let wants = &request.directives;
+    !wants.no_cache
+        && wants.max_age.is_none_or(|max_age| entry.age(now) <= max_age)
+        && wants.min_fresh.is_none_or(|min_fresh| entry.meta.fresh_until.since(now) >= min_fresh)
 }
 
 /// Whether an entry may answer a request: the key is the same to the byte, what selected the entry selects it again

@@ -4,12 +4,13 @@ mod properties;
 mod responses;
 mod rules;
 mod table;
+mod validation;
 
 use super::{Action, Context, Event, Exchange, Head, Held, Interest, Lookup, Phase, Route};
 use crate::breaker::{self, Admission, Breaker, Permit};
 use crate::config::plan::{Cache, Plan, Rule};
 use crate::flight::{Answer, Origin, Outcome, Token};
-use crate::http::{Fields, Reason, RequestHead, ResponseHead, key};
+use crate::http::{Fields, Reason, RequestHead, ResponseHead, StoringPolicy, key};
 use crate::store::Entry;
 use crate::store::entry::Meta;
 use crate::time::{Mono, Wall};
@@ -39,7 +40,10 @@ impl Driven {
     fn holding(method: &str, more: &[(&str, &str)], held: Option<Held>) -> Self {
         let plan = plan();
         let rule = Rule {
-            cache: Cache { stale_if_error: secs(60), ..plan.default_rule.cache },
+            cache: Cache {
+                storing: StoringPolicy { stale_if_error: secs(60), ..plan.default_rule.cache.storing },
+                ..plan.default_rule.cache
+            },
             ..plan.default_rule
         };
         let fields = request_fields(method, more);
@@ -59,8 +63,13 @@ impl Driven {
     }
 
     fn on(&mut self, event: Event) -> Vec<Action> {
-        let context =
-            Context { rule: &self.rule, now: self.now, remote: self.remote, max_body_bytes: LARGEST_BODY };
+        let context = Context {
+            rule: &self.rule,
+            now: self.now,
+            remote: self.remote,
+            refreshes: false,
+            max_body_bytes: LARGEST_BODY,
+        };
         self.exchange.on(event, &context)
     }
 
@@ -131,10 +140,15 @@ fn entry_received_at(received_at: u64, fresh_for: i64, vary: &str) -> Held {
             initial_age: Duration::ZERO,
             fresh_until,
             stale_until: fresh_until.after(secs(60)),
+            refresh_until: fresh_until,
             authorized: false,
+            never_stale: false,
+            etag_generated: false,
+            took: Duration::ZERO,
         },
         key: key.bytes(),
         selecting: &selecting,
+        tags: b"",
         fields: fields(&[("etag", "\"1\"")]).as_block(),
         body: b"hello",
     }
@@ -183,7 +197,7 @@ fn admitted() -> Event {
 }
 
 fn refused() -> Event {
-    Event::Refused(Duration::from_millis(6_001), None)
+    Event::Refused(Duration::from_millis(6_001), None, Wall(0))
 }
 
 /// The upstream's own answer.
@@ -191,7 +205,7 @@ fn head(status: &str, more: &[(&str, &str)]) -> Event {
     let fields = fields(&[&[(":status", status)], more].concat());
     let response = ResponseHead::read(&fields, NOW);
     let outcome = breaker::Outcome::of_status(response.status);
-    Event::Head(Head { response, fields, outcome })
+    Event::Head(Head { response, fields, outcome, changed_at: Wall(0) })
 }
 
 fn cacheable_head() -> Event {
@@ -222,7 +236,8 @@ fn word(action: &Action) -> String {
         Action::Join => "join".into(),
         Action::LookUp => "look up".into(),
         Action::Admit => "admit".into(),
-        Action::Forward => "forward".into(),
+        Action::Forward(None) => "forward".into(),
+        Action::Forward(Some(_)) => "forward to validate".into(),
         Action::Park => "park".into(),
         Action::Serve(answer) => format!("serve {}", answer_word(answer)),
         Action::Relay { stored: true, .. } => "relay stored".into(),
@@ -239,6 +254,8 @@ fn word(action: &Action) -> String {
                 Outcome::Lost => "end lost".into(),
             }
         }
+        Action::Refresh => "refresh".into(),
+        Action::Discard => "discard".into(),
         Action::Vacate(token) => {
             assert_eq!(*token, TOKEN);
             "vacate".into()
@@ -251,7 +268,7 @@ fn word(action: &Action) -> String {
         Action::Remember(Reason::Authorization) => "remember for the authorized".into(),
         Action::Remember(_) => "remember".into(),
         Action::Forget => "forget".into(),
-        Action::Invalidate => "invalidate".into(),
+        Action::Invalidate(keys) => format!("invalidate {}", keys.len()),
     }
 }
 

@@ -41,7 +41,7 @@ impl<H: Host> Worker<H> {
             Admission::Pass(permit) | Admission::Probe(permit) => Event::Admitted(Some(permit)),
             Admission::Refuse { retry_after } => {
                 let in_l1 = if rule.cache.enabled { self.held_in_l1(slot) } else { None };
-                Event::Refused(retry_after, in_l1)
+                Event::Refused(retry_after, in_l1, self.mark(slot))
             }
         }
     }

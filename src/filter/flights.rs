@@ -64,7 +64,7 @@ impl<H: Host> Worker<H> {
             return Some(self.wait(stream, slot, rule, token));
         }
         let shared = joined == Some(Joined::Leading);
-        let (fresh, changed_at) = self.look_again(digest);
+        let (fresh, changed_at) = self.look_again(slot);
         slot.exchange.drop_outdated(changed_at);
         let flight =
             Flight::new(digest, Lead::Here(stream), shared, changed_at, lease_until, rule.coalesce.lease);
@@ -211,14 +211,19 @@ impl<H: Host> Worker<H> {
 
     /// Between the look into L1 and the lead another flight may have ended, or the resource changed: the fresh entry
     /// that is there now, and the mark.
-    fn look_again(&self, digest: Digest) -> (Option<Held>, Wall) {
-        let slot = self.tiers.geometry.slot(digest).key();
-        let Some((value, _)) = self.host.shared(&slot) else { return (None, Wall::default()) };
+    fn look_again(&self, slot: &Slot) -> (Option<Held>, Wall) {
+        let exchange = &slot.exchange;
+        let Some(key) = exchange.key() else { return (None, Wall::default()) };
+        // In this order: what is found after the mark was read is at most more recent than it.
+        let changed_at = self.changed_at(key.digest());
+        let Ok(value) = self.find(key, &exchange.request, &exchange.fields) else {
+            return (None, changed_at);
+        };
         let now = self.host.wall();
         let fresh = l1::unwrap(&value).filter(|(kept_until, bytes)| {
             now < *kept_until && Entry::read(bytes).is_some_and(|entry| entry.is_fresh(now))
         });
-        (fresh.map(|(_, bytes)| Held::new(bytes.to_vec())), l1::changed_at(&value))
+        (fresh.map(|(_, bytes)| Held::new(bytes.to_vec())), changed_at)
     }
 }
 

@@ -69,8 +69,15 @@ pub(super) fn plain_target(fields: &Fields) -> Option<Target<'_>> {
             b":scheme" => target.scheme = value,
             b":authority" => target.authority = value,
             b":path" => target.path = value,
-            b"authorization" | b"cache-control" | b"content-length" | b"content-type" | b"range"
-            | b"transfer-encoding" | b"upgrade" | b"connection" => return None,
+            b"authorization"
+            | b"cache-control"
+            | b"content-length"
+            | b"content-type"
+            | b"range"
+            | b"transfer-encoding"
+            | b"upgrade"
+            | b"connection"
+            | b"x-breakwater-refresh" => return None,
             name if name.starts_with(b"if-") => return None,
             _ => {}
         }

@@ -8,10 +8,12 @@
 //! streams than the one whose callback runs becomes a [`tasks::Task`], done from the worker's own queue in small
 //! portions; whatever waits has a deadline that the tick watches.
 
+mod bodies;
 mod breakers;
 pub mod bridge;
 mod flights;
 mod hot;
+mod refreshes;
 mod request;
 mod response;
 mod slots;
@@ -20,12 +22,13 @@ mod tick;
 mod tiers;
 
 use crate::config::plan::{Plan, Rule};
-use crate::exchange::{Action, Context, Event, Exchange, Served, served};
+use crate::exchange::{Action, Context, Event, Exchange, Served, reply};
 use crate::flight::stripe::WorkerId;
 use crate::flight::{Answer, Origin};
 use crate::host::{CalloutId, Flow, Host, QueueId, Role, StreamId};
 use crate::http::Reason;
 use crate::http::cache_status::CacheStatus;
+use crate::http::validators::Condition;
 use crate::store::Entry;
 use crate::telemetry::{Answered, Counters};
 use crate::time::{Mono, Wall};
@@ -44,6 +47,9 @@ pub struct Worker<H: Host> {
     tasks: tasks::Tasks,
     tiers: tiers::Tiers,
     hot: hot::Hot,
+    refreshes: refreshes::Refreshes,
+    bodies: bodies::Bodies,
+    chance: Chance,
     breakers: breakers::Breakers,
     counters: Counters,
 }
@@ -79,6 +85,9 @@ impl<H: Host> Worker<H> {
         Self {
             queue: None,
             hot: hot::Hot::new(hasher.clone()),
+            refreshes: refreshes::Refreshes::new(&host),
+            bodies: bodies::Bodies::default(),
+            chance: Chance(host.random()),
             streams: hashbrown::HashMap::with_hasher(hasher),
             flights: flights::Flights::default(),
             tasks: tasks::Tasks::default(),
@@ -102,6 +111,7 @@ impl<H: Host> Worker<H> {
                 rule,
                 now: self.host.wall(),
                 remote: self.tiers.can_ask(),
+                refreshes: self.can_refresh(),
                 max_body_bytes: self.tiers.max_body_bytes(),
             };
             for action in slot.exchange.on(event, &context) {
@@ -138,8 +148,8 @@ impl<H: Host> Worker<H> {
                 return self.look_up(stream, slot);
             }
             Action::Admit => return Some(self.admit(stream, slot, rule)),
-            Action::Forward => {
-                self.forward(stream, slot, at);
+            Action::Forward(condition) => {
+                self.forward(stream, slot, condition.as_ref(), at);
                 *flow = Flow::Continue;
             }
             Action::Park => *flow = Flow::Pause,
@@ -149,17 +159,21 @@ impl<H: Host> Worker<H> {
             }
             Action::Relay { stored, reason } => self.relay(stream, &slot.exchange, rule, stored, reason),
             Action::Fill(entry) => {
-                let received_at = Entry::read(&entry)?.meta.received_at;
-                self.fill(received_at, slot.exchange.key()?.digest(), &entry);
+                let requested_at = Entry::read(&entry)?.requested_at();
+                let digest = slot.exchange.key()?.digest();
+                self.fill(requested_at, digest, &entry, rule.cache.max_variants);
             }
             Action::Keep(requested_at, entry) => {
-                self.keep(requested_at, slot.exchange.key()?.digest(), &entry)
+                let digest = slot.exchange.key()?.digest();
+                self.keep(requested_at, digest, &entry, rule.cache.max_variants);
             }
             Action::End(token, outcome) => {
                 if self.end_flight(token, outcome) {
                     self.forget(slot.exchange.key()?.digest());
                 }
             }
+            Action::Discard => self.discard(slot.exchange.key()?.digest()),
+            Action::Refresh => self.refresh_for(slot),
             Action::Vacate(token) => self.vacate(token),
             Action::Leave(token, place) => self.flights.table.leave(token, place),
             Action::Record(permit, outcome) => self.record(slot.breaker, permit, outcome),
@@ -168,17 +182,20 @@ impl<H: Host> Worker<H> {
                 let digest = slot.exchange.key()?.digest();
                 self.flights.remembered.clear(digest, flights::concerns(&slot.exchange.request));
             }
-            Action::Invalidate => self.invalidate(slot.exchange.key()?.digest()),
+            Action::Invalidate(keys) => keys.iter().for_each(|key| self.invalidate(key.digest())),
         }
         None
     }
 
-    /// Lets a request through. A request whose answer may be copied asks for all of it: its own conditions would
-    /// bring a 304 that nobody else can use.
-    fn forward(&mut self, stream: StreamId, slot: &Slot, at: At) {
-        if slot.exchange.is_cacheable() && slot.exchange.request.conditional {
-            for name in ["if-none-match", "if-modified-since"] {
-                self.host.set_request_field(stream, name, None);
+    /// Lets a request through. A request whose answer may be copied asks on behalf of all: with the condition of what
+    /// is stored, since its own would bring a 304 that nobody else can use.
+    fn forward(&mut self, stream: StreamId, slot: &Slot, condition: Option<&Condition>, at: At) {
+        let own = slot.exchange.is_cacheable() && slot.exchange.request.conditional;
+        let etag = condition.and_then(|condition| condition.if_none_match.as_deref());
+        let date = condition.and_then(|condition| condition.if_modified_since.as_deref());
+        for (name, value) in [("if-none-match", etag), ("if-modified-since", date)] {
+            if own || value.is_some() {
+                self.host.set_request_field(stream, name, value);
             }
         }
         if at != At::Request {
@@ -196,18 +213,22 @@ impl<H: Host> Worker<H> {
             Origin::L2 => Answered::HitL2,
             Origin::L3 => Answered::HitL3,
             Origin::Upstream => Answered::Miss,
+            Origin::Revalidated { .. } => Answered::Revalidated,
             Origin::StaleOnError(_) | Origin::StaleOnOpen => Answered::Stale,
             Origin::Refused | Origin::Failed => Answered::Refused,
         };
-        if !matches!(answer.origin, Origin::L1 | Origin::L2 | Origin::L3 | Origin::Upstream) {
+        if matches!(
+            answer.origin,
+            Origin::StaleOnError(_) | Origin::StaleOnOpen | Origin::Refused | Origin::Failed
+        ) {
             self.counters.because(exchange.rule, exchange.why);
         }
         self.account(stream, exchange.rule, answered);
         // Entries in memory were read before; one that is not whole would be a defect, answered as such.
         match Entry::read(&answer.entry) {
             Some(entry) => {
-                let fields = served(&entry, how, now);
-                self.host.reply(stream, entry.meta.status, &fields, entry.body);
+                let reply = reply(&entry, how, &exchange.request, &exchange.fields, now);
+                self.host.reply(stream, reply.status, &reply.fields, &reply.body);
             }
             None => self.host.reply(stream, 502, &crate::http::Fields::new(), b""),
         }
@@ -278,6 +299,10 @@ impl<H: Host> Role for Worker<H> {
         self.arrived(stream, end)
     }
 
+    fn on_request_body(&mut self, stream: StreamId, len: usize, end: bool) -> Flow {
+        self.body_came(stream, len, end)
+    }
+
     fn on_response(&mut self, stream: StreamId, end: bool) -> Flow {
         self.responded(stream, end)
     }
@@ -287,7 +312,20 @@ impl<H: Host> Role for Worker<H> {
     }
 
     fn on_gone(&mut self, stream: StreamId) {
+        self.bodies.forget(stream);
         self.drive(stream, Event::Gone, At::Response);
+    }
+}
+
+/// A worker's own chance, without a call to the host each time (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 }
 

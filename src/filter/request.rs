@@ -6,18 +6,40 @@
 
 use super::hot;
 use super::{At, Slot as Stream, Worker, rule};
-use crate::config::plan::Scope;
-use crate::exchange::{Event, Exchange, Held, Interest, Route, Served, fits, served, served_until};
+use crate::config::plan::{Advice, Scope};
+use crate::exchange::{
+    Event, Exchange, Held, Interest, Route, Served, answers, may_refresh, reply, served_until,
+};
 use crate::flight::Origin;
 use crate::host::{Flow, Host, StreamId};
 use crate::http::key::{self, Key};
 use crate::http::request::{Handling, Method};
-use crate::http::{Fields, Reason, RequestHead, vary};
+use crate::http::{Digest, Fields, Reason, RequestHead};
 use crate::store::l1::Slot;
-use crate::store::{Entry, l1};
+use crate::store::{Entry, early, l1};
 use crate::telemetry::Answered;
 use crate::time::Wall;
 use std::rc::Rc;
+
+/// A request with all that decides which way it goes.
+pub(super) struct Arrival {
+    pub(super) rule_index: usize,
+    pub(super) request: RequestHead,
+    pub(super) fields: Fields,
+    /// Whether it is a refresh of ours.
+    pub(super) refresh: bool,
+    /// Its body, where that is part of the key.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+/// What L1 is asked.
+struct Asked<'a> {
+    rule_index: usize,
+    key: &'a Key,
+    request: &'a RequestHead,
+    fields: &'a Fields,
+    refresh: bool,
+}
 
 /// What L1 has for a request.
 enum L1 {
@@ -29,17 +51,29 @@ enum L1 {
 
 impl<H: Host> Worker<H> {
     pub(super) fn arrived(&mut self, stream: StreamId, end: bool) -> Flow {
-        let fields = self.host.request_fields(stream);
-        if end && hot::plain_target(&fields).is_some_and(|target| self.answer_hot(stream, &target)) {
+        let mut fields = self.host.request_fields(stream);
+        if end && self.answer_hot(stream, &fields) {
             return Flow::Pause;
         }
+        let refresh = self.unmark(stream, &mut fields);
         let plan = Rc::clone(&self.plan);
         let (method, authority, path) = target(&fields);
         let (rule_index, rule) = plan.rule_for(method, authority, path);
-        let request = RequestHead::read(&fields);
+        let mut request = RequestHead::read(&fields);
+        request.has_body |= !end;
+        let keyed = &rule.cache.key.body.methods;
+        if !end && !request.tunnel && keyed.iter().any(|keyed| keyed.as_bytes() == method) {
+            return self.collect(stream, Arrival { rule_index, request, fields, refresh, body: None });
+        }
+        self.begin(stream, Arrival { rule_index, request, fields, refresh, body: None }, At::Request)
+    }
 
+    /// Decides which way a request goes, once all that decides it is there.
+    pub(super) fn begin(&mut self, stream: StreamId, arrival: Arrival, at: At) -> Flow {
+        let Arrival { rule_index, request, fields, refresh, body } = arrival;
+        let plan = Rc::clone(&self.plan);
+        let rule = rule(&plan, rule_index);
         let handling = match request.handling() {
-            Handling::Cacheable if !end => Handling::Pass(Reason::RequestBody),
             Handling::Cacheable if !rule.cache.enabled && rule.coalesce.scope == Scope::Off => {
                 Handling::Pass(Reason::Disabled)
             }
@@ -47,82 +81,107 @@ impl<H: Host> Worker<H> {
             Handling::Pass(Reason::Tunnel) => return Flow::Continue,
             handling => handling,
         };
+        let key = || match &body {
+            None => key::key(&rule.cache.key, &fields),
+            Some(body) => key::key(&rule.cache.key, &fields)?.with_body(target(&fields).0, body),
+        };
         let (interest, why) = match handling {
             Handling::Pass(reason) => (Interest::None, reason),
-            Handling::Cacheable => match key::key(&rule.cache.key, &fields) {
+            Handling::Cacheable => match key() {
                 Ok(key) => (Interest::Cacheable(key), Reason::UriMiss),
                 Err(reason) => (Interest::None, reason),
             },
-            Handling::Invalidates => match key::key(&rule.cache.key, &fields) {
+            Handling::Invalidates => match key() {
                 Ok(key) => (Interest::Invalidates(key), Reason::Method),
                 Err(reason) => (Interest::None, reason),
             },
         };
         let (why, held) = match &interest {
             Interest::Cacheable(key) if rule.cache.enabled => {
-                match self.ask_l1(stream, rule_index, key, &request, &fields) {
+                let asked = Asked { rule_index, key, request: &request, fields: &fields, refresh };
+                match self.ask_l1(stream, &asked) {
                     L1::Answered => return Flow::Pause,
                     L1::Not(why, held) => (why, held),
                 }
             }
             _ => (why, None),
         };
+        let known = held.as_deref().and_then(|held| Entry::read(held)).map(|entry| entry.meta.received_at);
+        let known = known.unwrap_or_default();
         let (route, why) = self.route(&interest, rule_index, &request, why);
-        let exchange = Exchange::new(rule_index, interest, request, fields, why, held);
+        let mut exchange = Exchange::new(rule_index, interest, request, fields, why, held);
+        exchange.refresh = refresh.then_some(known);
         self.streams.insert(stream, Stream { exchange, deadline: None, callout: None, breaker: None });
-        self.drive(stream, Event::Routed(route), At::Request)
+        self.drive(stream, Event::Routed(route), at)
     }
 
     /// Answers a plain request from what the worker remembers, if that is still what L1 holds.
-    fn answer_hot(&mut self, stream: StreamId, target: &hot::Target<'_>) -> bool {
-        let Some(answer) = self.hot.answer(target) else { return false };
+    fn answer_hot(&mut self, stream: StreamId, fields: &Fields) -> bool {
+        let Some(target) = hot::plain_target(fields) else { return false };
+        let Some(answer) = self.hot.answer(&target) else { return false };
         if self.host.shared(&answer.version_key).is_none_or(|(_, version)| version != answer.version) {
-            self.hot.forget(target);
+            self.hot.forget(&target);
             return false;
         }
         let now = self.host.wall();
         let value = Rc::clone(&answer.value);
-        let Some(entry) = kept(&value, now, self.tiers.can_ask()) else { return false };
+        let fresh = |entry: &Entry<'_>| entry.is_fresh(now);
+        let Some(entry) = kept(&value, now, self.tiers.can_ask(), fresh) else { return false };
         if now >= answer.reply_until {
             (answer.reply, answer.reply_until) = served_until(&entry, FROM_L1, now);
         }
         self.host.reply(stream, entry.meta.status, &answer.reply, entry.body);
-        let rule = answer.rule;
-        self.account(stream, rule, Answered::HitL1);
+        let rule_index = answer.rule;
+        self.account(stream, rule_index, Answered::HitL1);
+        self.refresh_early(rule_index, &entry, fields, now);
         true
     }
 
     /// Asks L1.
-    fn ask_l1(
-        &mut self,
-        stream: StreamId,
-        rule_index: usize,
-        key: &Key,
-        request: &RequestHead,
-        fields: &Fields,
-    ) -> L1 {
-        let slot = self.tiers.geometry.slot(key.digest());
-        let value = self.host.shared(&slot.key());
-        let read = value.as_ref().and_then(|(value, _)| l1::unwrap(value));
-        let Some((entry, bytes)) = read.and_then(|(_, bytes)| Some((Entry::read(bytes)?, bytes))) else {
-            return L1::Not(Reason::UriMiss, None);
+    fn ask_l1(&mut self, stream: StreamId, asked: &Asked<'_>) -> L1 {
+        let Asked { rule_index, key, request, fields, refresh } = *asked;
+        let value = match self.find(key, request, fields) {
+            Ok(value) => value,
+            Err(why) => return L1::Not(why, None),
         };
-        if !fits(&entry, key, request, fields) {
-            let other = entry.key == key.bytes() && !vary::matches(entry.selecting, fields);
-            return L1::Not(if other { Reason::VaryMiss } else { Reason::UriMiss }, None);
-        }
+        let read = l1::unwrap(&value).and_then(|(_, bytes)| Some((Entry::read(bytes)?, bytes)));
+        let Some((entry, bytes)) = read else { return L1::Not(Reason::UriMiss, None) };
         let now = self.host.wall();
-        if value.as_ref().and_then(|(value, _)| kept(value, now, self.tiers.can_ask())).is_none() {
-            let why = if entry.is_fresh(now) { Reason::UriMiss } else { Reason::Stale };
+        let advice = rule(&self.plan, rule_index).cache.request_directives;
+        let refreshes = self.can_refresh();
+        let may_answer = |entry: &Entry<'_>| {
+            !refresh
+                && (answers(entry, request, advice, now)
+                    || refreshes && may_refresh(entry, request, advice, now))
+        };
+        if kept(&value, now, self.tiers.can_ask(), may_answer).is_none() {
+            let why = match advice {
+                _ if !entry.is_fresh(now) => Reason::Stale,
+                Advice::Honor if !answers(&entry, request, advice, now) => Reason::RequestDirectives,
+                Advice::Honor | Advice::Ignore => Reason::UriMiss,
+            };
             return L1::Not(why, Some(Rc::new(bytes.to_vec())));
         }
         self.account(stream, rule_index, Answered::HitL1);
-        let reply = served(&entry, FROM_L1, now);
-        self.host.reply(stream, entry.meta.status, &reply, entry.body);
+        let reply = reply(&entry, FROM_L1, request, fields, now);
+        self.host.reply(stream, reply.status, &reply.fields, &reply.body);
+        if !entry.is_fresh(now) && entry.is_within_refresh(now) {
+            self.refresh(key.digest(), fields);
+        } else {
+            self.refresh_early(rule_index, &entry, fields, now);
+        }
         if entry.selecting.is_empty() {
-            self.remember_hot(rule_index, key, fields, slot);
+            self.remember_hot(rule_index, key, fields, self.tiers.geometry.slot(key.digest()));
         }
         L1::Answered
+    }
+
+    /// Has what will be stale soon fetched anew, by chance (`store::early`).
+    fn refresh_early(&mut self, rule_index: usize, entry: &Entry<'_>, fields: &Fields, now: Wall) {
+        let beta = rule(&self.plan, rule_index).cache.early_refresh;
+        if beta > 0.0 && self.can_refresh() && early::is_due(entry, beta, self.chance.bits(), now) {
+            self.refresh(Digest::first_of(&blake3::hash(entry.key)), fields);
+        }
     }
 
     /// Remembers the answer to a plain request. The version is read before the value, so that a change between the
@@ -157,7 +216,11 @@ impl<H: Host> Worker<H> {
             return (Route::Upstream, Reason::Uncacheable);
         }
         let rule = rule(&self.plan, rule_index);
-        let flies = request.method == Method::Get && rule.coalesce.scope != Scope::Off;
+        // A part is not what those who want the whole can wait for, nor a late answer what a client takes that asks for
+        // a fresh one.
+        let own_wish = rule.cache.request_directives == Advice::Honor && request.directives.asks_fresher();
+        let flies =
+            request.method == Method::Get && !request.range && !own_wish && rule.coalesce.scope != Scope::Off;
         if flies {
             return (Route::Flight, why);
         }
@@ -165,11 +228,16 @@ impl<H: Host> Worker<H> {
     }
 }
 
-/// The entry in a slot's value, if it answers by itself: it is fresh, and either was put there less than `l1.ttl` ago
-/// or no tier behind can be asked.
-fn kept(value: &[u8], now: Wall, can_ask: bool) -> Option<Entry<'_>> {
+/// The entry in a slot's value, if it answers by itself: it may, and either was put there less than `l1.ttl` ago or no
+/// tier behind can be asked.
+fn kept(
+    value: &[u8],
+    now: Wall,
+    can_ask: bool,
+    may_answer: impl Fn(&Entry<'_>) -> bool,
+) -> Option<Entry<'_>> {
     let (kept_until, bytes) = l1::unwrap(value)?;
-    Entry::read(bytes).filter(|entry| entry.is_fresh(now) && (now < kept_until || !can_ask))
+    Entry::read(bytes).filter(|entry| may_answer(entry) && (now < kept_until || !can_ask))
 }
 
 const FROM_L1: Served = Served { origin: Origin::L1, collapsed: false, why: Reason::UriMiss };

@@ -4,7 +4,7 @@ use super::{At, Worker};
 use crate::breaker;
 use crate::exchange::{Event, Head};
 use crate::host::{Flow, Host, Source, StreamId};
-use crate::http::ResponseHead;
+use crate::http::{Fields, ResponseHead, list};
 
 impl<H: Host> Worker<H> {
     pub(super) fn responded(&mut self, stream: StreamId, end: bool) -> Flow {
@@ -15,18 +15,36 @@ impl<H: Host> Worker<H> {
         if source == Source::Own {
             return Flow::Continue;
         }
-        let fields = self.host.response_fields(stream);
+        let fields = self.respaced(stream, self.host.response_fields(stream));
         let response = ResponseHead::read(&fields, self.host.wall());
         let outcome = match source {
             Source::UpstreamFailure => breaker::Outcome::Failure,
             Source::Upstream => breaker::Outcome::of_status(response.status),
             Source::Local | Source::Own => breaker::Outcome::Abandoned,
         };
-        let flow = self.drive(stream, Event::Head(Head { response, fields, outcome }), At::Response);
+        let may_need_copy = outcome == breaker::Outcome::Failure || response.status == 304;
+        let slot = self.streams.get(&stream).filter(|_| may_need_copy);
+        let changed_at = slot.map(|slot| self.mark(slot)).unwrap_or_default();
+        let head = Head { response, fields, outcome, changed_at };
+        let flow = self.drive(stream, Event::Head(head), At::Response);
         if end && flow == Flow::Continue {
             self.drive(stream, Event::Complete, At::Response);
         }
         flow
+    }
+
+    /// Mends the lists whose lines were joined on the way to here.
+    fn respaced(&self, stream: StreamId, mut fields: Fields) -> Fields {
+        for joined in list::JOINED {
+            let mended = fields.get(joined.as_bytes()).and_then(list::spaced);
+            let Some(mended) = mended.filter(|_| fields.values(joined.as_bytes()).count() == 1) else {
+                continue;
+            };
+            self.host.set_response_field(stream, joined, &mended);
+            let mend = |(name, value)| (name, if name == joined.as_bytes() { &mended[..] } else { value });
+            fields = Fields::of(fields.iter().map(mend));
+        }
+        fields
     }
 
     pub(super) fn passed(&mut self, stream: StreamId, len: usize, end: bool) -> Flow {

@@ -4,42 +4,174 @@
 //! untrue. So a slot changes by compare-and-swap alone, its creation included, and its mark (`store::l1`) is looked at
 //! in the same step. The directory follows: a slot is written first and booked then, so that a lost race leaves too
 //! much booked rather than an entry that nobody counts.
+//!
+//! A response that varies stands in a slot of its own, and its key's slot holds the index of all variants
+//! (`store::variants`). The variant is written first and named in the index then.
 
 use super::{Worker, kept_until};
-use crate::exchange::Held;
+use crate::exchange::{Held, fits};
 use crate::host::{Host, Version};
-use crate::http::key::Digest;
+use crate::http::key::{Digest, Key};
+use crate::http::{Fields, Reason, RequestHead};
 use crate::store::Entry;
 use crate::store::l1::{self, Slot};
+use crate::store::variants::{self, Index, Variant};
 use crate::telemetry::Occurrence;
 use crate::time::Wall;
 use std::time::Duration;
 
+/// What became of a wish to put something into L1.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// It is there, or too large for L1. Of an entry that varies, this is now the index of its key.
+    Taken(Option<Index>),
+    /// Its resource was changed after it was true, or L1 holds a later one.
+    OutOfDate,
+}
+
 impl<H: Host> Worker<H> {
-    /// Puts an entry into L1, driving out the oldest of its group. Returns `false` if the entry is out of date: its
-    /// resource was changed after `true_at`, or L1 holds a later one.
-    pub(super) fn fill(&mut self, true_at: Wall, digest: Digest, entry: &[u8]) -> bool {
+    /// The slot's value that holds what answers a request, fresh or not; else why there is none.
+    pub(super) fn find(&self, key: &Key, request: &RequestHead, fields: &Fields) -> Result<Vec<u8>, Reason> {
+        let value = self.host.shared(&self.tiers.geometry.slot(key.digest()).key()).ok_or(Reason::UriMiss)?.0;
+        let bytes = l1::unwrap(&value).ok_or(Reason::UriMiss)?.1;
+        if let Some(entry) = Entry::read(bytes) {
+            return match fits(&entry, key, request, fields) {
+                true => Ok(value),
+                false => Err(Reason::UriMiss),
+            };
+        }
+        let index = Index::read(bytes).filter(|index| index.key == key.bytes()).ok_or(Reason::UriMiss)?;
+        let found = index.selected(fields).into_iter().find_map(|variant| {
+            let slot = self.tiers.geometry.slot(variants::digest(key.bytes(), &variant.selecting));
+            let (value, _) = self.host.shared(&slot.key())?;
+            let entry = Entry::read(l1::unwrap(&value)?.1)?;
+            let answers = variant.is(&entry, key.bytes()) && fits(&entry, key, request, fields);
+            answers.then_some((value, variant.selecting.clone()))
+        });
+        let (value, selecting) = found.ok_or(Reason::VaryMiss)?;
+        self.note_use(key, index, &selecting);
+        Ok(value)
+    }
+
+    /// The index of a key's variants in L1.
+    pub(super) fn index(&self, key: &[u8], digest: Digest) -> Option<Index> {
+        let (value, _) = self.slot(self.tiers.geometry.slot(digest));
+        Index::read(l1::unwrap(&value)?.1).filter(|index| index.key == key)
+    }
+
+    /// A variant was asked for: the least used will go first. A lost race loses one note.
+    fn note_use(&self, key: &Key, mut index: Index, selecting: &[u8]) {
+        if !index.use_now(selecting, self.host.wall()) {
+            return;
+        }
+        let slot = self.tiers.geometry.slot(key.digest());
+        let (held, version) = self.slot(slot);
+        let Some((kept_until, bytes)) = l1::unwrap(&held) else { return };
+        if let Some(mut held_index) = Index::read(bytes).filter(|held| held.key == index.key)
+            && held_index.use_now(selecting, self.host.wall())
+        {
+            let value = l1::wrap(kept_until, l1::changed_at(&held), &held_index.encode());
+            self.swap(slot, &value, version);
+        }
+    }
+
+    /// Puts an entry into L1, driving out the oldest of its group; `digest` is that of its key.
+    pub(super) fn fill(&mut self, true_at: Wall, digest: Digest, bytes: &[u8], max_variants: u32) -> Filled {
+        let Some(entry) = Entry::read(bytes) else { return Filled::OutOfDate };
+        if !entry.selecting.is_empty() {
+            return self.fill_variant(true_at, digest, &entry, bytes, max_variants);
+        }
         let slot = self.tiers.geometry.slot(digest);
+        self.write(slot, |held| {
+            (true_at > l1::changed_at(held) && !is_later(held, &entry)).then(|| bytes.to_vec())
+        })
+        .map_or(Filled::OutOfDate, |_| Filled::Taken(None))
+    }
+
+    fn fill_variant(
+        &mut self,
+        true_at: Wall,
+        digest: Digest,
+        entry: &Entry<'_>,
+        bytes: &[u8],
+        max_variants: u32,
+    ) -> Filled {
+        let slot = self.tiers.geometry.slot(digest);
+        if true_at <= l1::changed_at(&self.slot(slot).0) {
+            return Filled::OutOfDate;
+        }
+        let variant_digest = variants::digest(entry.key, entry.selecting);
+        let variant_slot = self.tiers.geometry.slot(variant_digest);
+        self.write(variant_slot, |held| (!is_later(held, entry)).then(|| bytes.to_vec()));
+        let max = usize::try_from(max_variants).unwrap_or(variants::MAX_VARIANTS);
+        let now = self.host.wall();
+        let variant = Variant::of(entry, entry.of_use_until(), now);
+        let mut known = None;
+        let mut gone = Vec::new();
+        let named = self.write(slot, |held| {
+            if true_at <= l1::changed_at(held) {
+                return None;
+            }
+            let there = l1::unwrap(held).map_or(&[][..], |(_, bytes)| bytes);
+            if Entry::read(there).is_some() && is_later(held, entry) {
+                return None;
+            }
+            let read = Index::read(there).filter(|index| index.key == entry.key);
+            let mut index = read.unwrap_or_else(|| Index::new(entry.key));
+            if index.received_at(entry.selecting).is_some_and(|known| known > variant.received_at) {
+                return None;
+            }
+            gone = index.admit(variant.clone(), max, now);
+            let bytes = index.encode();
+            known = Some(index);
+            Some(bytes)
+        });
+        if named.is_none() {
+            return Filled::OutOfDate;
+        }
+        for variant in gone {
+            self.counters.occurred(Occurrence::VariantEvicted);
+            self.evict(self.tiers.geometry.slot(variants::digest(entry.key, &variant.selecting)));
+        }
+        Filled::Taken(known)
+    }
+
+    /// Joins an index that another Envoy wrote to what is known here.
+    pub(super) fn join_index(&mut self, digest: Digest, other: &Index, max_variants: u32) {
+        let slot = self.tiers.geometry.slot(digest);
+        let max = usize::try_from(max_variants).unwrap_or(variants::MAX_VARIANTS);
+        let now = self.host.wall();
+        self.write(slot, |held| {
+            let read = l1::unwrap(held).and_then(|(_, bytes)| Index::read(bytes));
+            let mut index =
+                read.filter(|index| index.key == other.key).unwrap_or_else(|| Index::new(&other.key));
+            let before = index.clone();
+            index.join(other, max, now);
+            index.drop_outdated(l1::changed_at(held));
+            (index != before).then(|| index.encode())
+        });
+    }
+
+    /// Writes what `make` makes of a slot's value into it, and books it; `None` if it makes nothing. What is too large
+    /// is made and not written.
+    fn write(&mut self, slot: Slot, mut make: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Option<()> {
         for _ in 0..MAX_TRIES {
             let (held, version) = self.slot(slot);
-            let changed_at = l1::changed_at(&held);
-            if true_at <= changed_at || is_later(&held, entry) {
-                return false;
-            }
+            let bytes = make(&held)?;
             let now = self.host.wall();
-            let value = l1::wrap(kept_until(&self.plan, now), changed_at, entry);
+            let value = l1::wrap(kept_until(&self.plan, now), l1::changed_at(&held), &bytes);
             let too_large =
-                u64::try_from(entry.len()).map_or(true, |len| len > self.plan.l1.max_object_bytes);
+                u64::try_from(bytes.len()).map_or(true, |len| len > self.plan.l1.max_object_bytes);
             if too_large || !self.tiers.geometry.takes(value.len()) {
-                return true;
+                return Some(());
             }
             if self.swap(slot, &value, version) {
                 self.book(slot, value.len(), now);
                 self.counters.occurred(Occurrence::L1Stored);
-                return true;
+                return Some(());
             }
         }
-        true
+        Some(())
     }
 
     /// Takes a key out of L1, leaving a mark against what was fetched before, and drops what was still to be stored.
@@ -65,8 +197,14 @@ impl<H: Host> Worker<H> {
 
     /// What L1 holds for a key, fresh or not. A waiter holds nothing itself: copies by the thousand would.
     pub(super) fn held_in_l1(&self, slot: &super::Slot) -> Option<Held> {
-        let (value, _) = self.slot(self.tiers.geometry.slot(slot.exchange.key()?.digest()));
+        let exchange = &slot.exchange;
+        let value = self.find(exchange.key()?, &exchange.request, &exchange.fields).ok()?;
         l1::unwrap(&value).map(|(_, entry)| Held::new(entry.to_vec()))
+    }
+
+    /// When the resource of a request was last changed, or what was stored of it discarded.
+    pub(super) fn mark(&self, slot: &super::Slot) -> Wall {
+        slot.exchange.key().map(|key| self.changed_at(key.digest())).unwrap_or_default()
     }
 
     fn book(&mut self, slot: Slot, size: usize, now: Wall) {
@@ -113,10 +251,13 @@ impl<H: Host> Worker<H> {
 }
 
 /// Whether a slot holds a later response for the same key as `entry`.
-fn is_later(held: &[u8], entry: &[u8]) -> bool {
-    let held = l1::unwrap(held).and_then(|(_, held)| Entry::read(held));
-    held.zip(Entry::read(entry))
-        .is_some_and(|(held, entry)| held.key == entry.key && held.meta.received_at > entry.meta.received_at)
+fn is_later(held: &[u8], entry: &Entry<'_>) -> bool {
+    let held = l1::unwrap(held).map_or(&[][..], |(_, held)| held);
+    let received_at = match Entry::read(held) {
+        Some(held) => (held.key == entry.key).then_some(held.meta.received_at),
+        None => Index::read(held).filter(|index| index.key == entry.key).and_then(|index| index.latest()),
+    };
+    received_at.is_some_and(|received_at| received_at > entry.meta.received_at)
 }
 
 /// Conflicts in a row; each means that another worker got through.

@@ -10,6 +10,7 @@ use crate::flight::message::Message;
 use crate::flight::table::Flight;
 use crate::flight::{Outcome, Token};
 use crate::host::{Host, QueueId, StreamId};
+use crate::http::Fields;
 use crate::http::key::Digest;
 use std::collections::VecDeque;
 
@@ -33,6 +34,13 @@ pub(super) enum Task {
     },
     /// Delete a key from L2 and L3.
     Delete(Digest),
+    /// Send a request again, to fetch anew what it asked for.
+    Refresh {
+        /// The key's digest.
+        digest: Digest,
+        /// The request.
+        fields: Fields,
+    },
 }
 
 /// What is to be done, in order.
@@ -117,6 +125,10 @@ impl<H: Host> Worker<H> {
                 }
                 Task::Store { pipeline, commands, .. } => {
                     self.store(&pipeline, commands);
+                    left = left.saturating_sub(1);
+                }
+                Task::Refresh { digest, fields } => {
+                    self.send_refresh(digest, &fields);
                     left = left.saturating_sub(1);
                 }
                 Task::Delete(digest) => {

@@ -13,6 +13,7 @@ impl<H: Host> Worker<H> {
         if !overdue.is_empty() {
             self.later(Task::TimeOut(overdue));
         }
+        self.give_up_bodies(now);
         self.watch_leases(now);
         self.probe_remote(now);
         self.synchronize_breakers();

@@ -1,16 +1,18 @@
 //! The tiers as host calls: what is prepared for L1, and the dialogue with L2 and L3.
 
+use super::slots::Filled;
 use super::tasks::Task;
-use super::{Slot, Worker};
+use super::{Slot, Worker, refreshes};
 use crate::config::plan::{L2, Plan};
 use crate::exchange::{Event, Lookup};
 use crate::flight::{Origin, stripe};
 use crate::host::{CalloutId, Host, Level, StreamId};
 use crate::http::key::{Digest, Key};
+use crate::store::Entry;
 use crate::store::health::Health;
 use crate::store::l1::{self, Geometry};
 use crate::store::remote::{self, Found, Unavailable, Written};
-use crate::store::{Entry, entry};
+use crate::store::variants::{self, Index};
 use crate::telemetry::Occurrence;
 use crate::time::{Mono, Wall};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,14 +36,39 @@ pub(super) struct Tiers {
 /// What a callout is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
-    /// Asks for a request's entry.
-    Lookup(StreamId),
+    /// Asks for a request's entry; of a variant, the one that was received then.
+    Lookup(StreamId, Option<Wall>),
+    /// Has a resource fetched anew in the background.
+    Refresh(Digest),
     /// Stores, in so many commands.
     Store(usize),
     /// Deletes a key.
     Delete(Digest),
     /// Asks whether Redis is back.
     Probe,
+}
+
+/// What Redis holds under a key.
+enum Stored<'a> {
+    Entry(Entry<'a>),
+    Index(Index),
+}
+
+impl<'a> Stored<'a> {
+    /// Reads what may have been written by anybody; what was received up to `changed_at` is left out of an index.
+    fn read(bytes: &'a [u8], key: &Key, changed_at: Wall, now: Wall) -> Option<Self> {
+        if let Some(mut index) = Index::read(bytes) {
+            index.drop_outdated(changed_at);
+            return (index.key == key.bytes()).then_some(Self::Index(index));
+        }
+        Entry::read_foreign(bytes, now).filter(|entry| entry.key == key.bytes()).map(Self::Entry)
+    }
+}
+
+struct Newest<'a> {
+    stored: Stored<'a>,
+    bytes: &'a [u8],
+    origin: Origin,
 }
 
 impl Tiers {
@@ -72,6 +99,7 @@ impl Tiers {
 /// Creates what must be in shared data before the first request: flights' stripes and L1's directories. A changed
 /// geometry empties the old table.
 pub fn prepare(host: &impl Host, plan: &Plan) {
+    refreshes::prepare(host);
     for key in stripe::stripe_keys() {
         if host.shared(&key).is_none() {
             let _ = host.share(&key, b"", None);
@@ -101,7 +129,7 @@ impl<H: Host> Worker<H> {
     /// Asks L2 and L3 for a request's entry.
     pub(super) fn look_up(&mut self, stream: StreamId, slot: &mut Slot) -> Option<Event> {
         let digest = slot.exchange.key()?.digest();
-        let callout = self.call(&remote::lookup(&self.plan.namespace, digest), Purpose::Lookup(stream));
+        let callout = self.call(&remote::lookup(&self.plan.namespace, digest), Purpose::Lookup(stream, None));
         slot.callout = callout;
         callout.is_none().then_some(Event::Found(Lookup::Unavailable))
     }
@@ -109,18 +137,12 @@ impl<H: Host> Worker<H> {
     /// A callout ended.
     pub(super) fn called_back(&mut self, callout: CalloutId, answer: Option<&[u8]>) {
         match self.tiers.callouts.remove(&callout) {
-            Some((Purpose::Lookup(stream), begun)) => {
+            Some((Purpose::Lookup(stream, variant), begun)) => {
                 let lookup = answer.ok_or(Unavailable).and_then(remote::read_lookup);
                 self.judge_health(lookup.is_ok(), begun);
-                let Some(slot) = self.streams.get_mut(&stream) else { return };
-                slot.callout = None;
-                let key = slot.exchange.key().cloned();
-                let lookup = match (lookup, key) {
-                    (Ok(found), Some(key)) => self.newest(found, &key),
-                    _ => Lookup::Unavailable,
-                };
-                self.drive(stream, Event::Found(lookup), super::At::Later);
+                self.looked_up(stream, variant, lookup);
             }
+            Some((Purpose::Refresh(digest), _)) => self.refreshed(digest, answer.is_some()),
             Some((Purpose::Store(commands), begun)) => {
                 let written =
                     answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, commands));
@@ -144,28 +166,79 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// Of what the tiers hold for a key, the response received last (RFC 9111 §4), if its resource was not changed
-    /// since.
-    fn newest(&mut self, found: Found<'_>, key: &Key) -> Lookup {
+    /// L2 and L3 answered a request's lookup, or not. Where they hold an index, the variant that the request selects is
+    /// looked up next.
+    fn looked_up(&mut self, stream: StreamId, variant: Option<Wall>, lookup: Result<Found<'_>, Unavailable>) {
+        let Some(slot) = self.streams.get_mut(&stream) else { return };
+        slot.callout = None;
+        let (rule, fields) = (slot.exchange.rule, slot.exchange.fields.clone());
+        let (Ok(found), Some(key)) = (lookup, slot.exchange.key().cloned()) else {
+            return self.found(stream, Lookup::Unavailable);
+        };
+        match self.newest(found, &key) {
+            Some(Newest { stored: Stored::Entry(entry), bytes, origin }) => {
+                let meant = match variant {
+                    Some(received_at) => entry.meta.received_at == received_at,
+                    None => true,
+                };
+                let lookup = match meant {
+                    true => Lookup::Found(Rc::new(bytes.to_vec()), origin),
+                    false => Lookup::OtherVariants,
+                };
+                self.found(stream, lookup);
+            }
+            Some(Newest { stored: Stored::Index(index), .. }) if variant.is_none() => {
+                let max_variants = super::rule(&self.plan, rule).cache.max_variants;
+                self.join_index(key.digest(), &index, max_variants);
+                let selected = index.selected(&fields).into_iter().next();
+                let wanted = selected
+                    .map(|variant| (variants::digest(key.bytes(), &variant.selecting), variant.received_at));
+                let Some((digest, received_at)) = wanted else {
+                    return self.found(stream, Lookup::OtherVariants);
+                };
+                let pipeline = remote::lookup(&self.plan.namespace, digest);
+                let callout = self.call(&pipeline, Purpose::Lookup(stream, Some(received_at)));
+                match (callout, self.streams.get_mut(&stream)) {
+                    (Some(callout), Some(slot)) => slot.callout = Some(callout),
+                    _ => self.found(stream, Lookup::Unavailable),
+                }
+            }
+            Some(_) => self.found(stream, Lookup::OtherVariants),
+            None => self.found(stream, Lookup::Nothing),
+        }
+    }
+
+    fn found(&mut self, stream: StreamId, lookup: Lookup) {
+        self.drive(stream, Event::Found(lookup), super::At::Later);
+    }
+
+    /// Of what the tiers hold for a key, what was received last (RFC 9111 §4), if its resource was not changed since.
+    fn newest<'a>(&mut self, found: Found<'a>, key: &Key) -> Option<Newest<'a>> {
         if found.wrong_type {
             self.counters.occurred(Occurrence::L2Corrupt);
         }
         let now = self.host.wall();
         let changed_at = self.changed_at(key.digest()).max(self.tiers.believed_since);
-        let mut newest: Option<(Wall, &[u8], Origin)> = None;
+        let mut newest: Option<(Wall, Newest<'a>)> = None;
         for (bytes, origin) in [(found.l2, Origin::L2), (found.l3, Origin::L3)] {
             let Some(bytes) = bytes else { continue };
-            let read = Entry::read_foreign(bytes, now).filter(|entry| entry.key == key.bytes());
-            let Some(entry) = read else {
+            let Some(stored) = Stored::read(bytes, key, changed_at, now) else {
                 self.counters.occurred(Occurrence::L2Corrupt);
                 continue;
             };
-            let received_at = entry.meta.received_at;
-            if received_at > changed_at && newest.is_none_or(|(newest, ..)| received_at > newest) {
-                newest = Some((received_at, bytes, origin));
+            let (received_at, true_at) = match &stored {
+                Stored::Entry(entry) => (entry.meta.received_at, entry.requested_at()),
+                Stored::Index(index) => {
+                    let latest = index.latest().unwrap_or_default();
+                    (latest, latest)
+                }
+            };
+            let is_newer = newest.as_ref().is_none_or(|(newest, _)| received_at > *newest);
+            if true_at > changed_at && is_newer {
+                newest = Some((received_at, Newest { stored, bytes, origin }));
             }
         }
-        newest.map_or(Lookup::Nothing, |(_, bytes, origin)| Lookup::Found(Rc::new(bytes.to_vec()), origin))
+        newest.map(|(_, newest)| newest)
     }
 
     fn judge_health(&mut self, answered: bool, begun: Mono) {
@@ -238,15 +311,20 @@ impl<H: Host> Worker<H> {
     }
 
     /// Stores a complete response in all tiers, unless its resource was changed after it was asked for.
-    pub(super) fn keep(&mut self, requested_at: Wall, digest: Digest, entry: &[u8]) {
-        if !self.fill(requested_at, digest, entry) {
-            return;
-        }
-        if let (Some(l2), Some(entry)) = (&self.plan.l2, entry::Entry::read(entry)) {
-            let now = self.host.wall();
-            if let Some((pipeline, commands)) = remote::store(&self.plan.namespace, digest, l2, &entry, now) {
-                self.later(Task::Store { pipeline, commands, digest });
+    pub(super) fn keep(&mut self, requested_at: Wall, digest: Digest, bytes: &[u8], max_variants: u32) {
+        let Filled::Taken(index) = self.fill(requested_at, digest, bytes, max_variants) else { return };
+        let (Some(l2), Some(entry)) = (&self.plan.l2, Entry::read(bytes)) else { return };
+        let now = self.host.wall();
+        let namespace = &self.plan.namespace;
+        let stored = match &index {
+            None => remote::store(namespace, digest, l2, &entry, now),
+            Some(index) => {
+                let variant = variants::digest(entry.key, entry.selecting);
+                remote::store_variant(namespace, digest, variant, l2, &entry, index, now)
             }
+        };
+        if let Some((pipeline, commands)) = stored {
+            self.later(Task::Store { pipeline, commands, digest });
         }
     }
 
@@ -257,6 +335,14 @@ impl<H: Host> Worker<H> {
         // In this order: a flight that begins in between begins without what was true before.
         self.forget(digest);
         self.taint(digest);
+        if self.plan.l2.is_some() {
+            self.later(Task::Delete(digest));
+        }
+    }
+
+    /// What is stored under a key may not be reused any more.
+    pub(super) fn discard(&mut self, digest: Digest) {
+        self.forget(digest);
         if self.plan.l2.is_some() {
             self.later(Task::Delete(digest));
         }

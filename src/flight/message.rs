@@ -77,6 +77,7 @@ fn encode_origin(origin: Origin) -> (u8, u16) {
         Origin::StaleOnOpen => (5, 0),
         Origin::Refused => (6, 0),
         Origin::Failed => (7, 0),
+        Origin::Revalidated { stored } => (8, u16::from(stored)),
     }
 }
 
@@ -90,6 +91,7 @@ fn decode_origin(origin: u8, status: u16) -> Option<Origin> {
         5 => Origin::StaleOnOpen,
         6 => Origin::Refused,
         7 => Origin::Failed,
+        8 => Origin::Revalidated { stored: status == 1 },
         _ => return None,
     })
 }
@@ -116,6 +118,8 @@ mod tests {
             Origin::StaleOnOpen,
             Origin::Refused,
             Origin::Failed,
+            Origin::Revalidated { stored: true },
+            Origin::Revalidated { stored: false },
         ];
         let answers = origins
             .map(|origin| Outcome::Answer(Answer { origin, entry: Rc::new(b"entry".to_vec()) }))

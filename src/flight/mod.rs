@@ -46,6 +46,11 @@ pub struct Answer {
 pub enum Origin {
     /// Straight from the upstream.
     Upstream,
+    /// From the store, after the upstream confirmed it.
+    Revalidated {
+        /// Whether it was stored anew.
+        stored: bool,
+    },
     /// From L1, kept past its `l1.ttl` because Redis could not be asked.
     L1,
     /// From L2.

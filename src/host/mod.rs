@@ -104,10 +104,14 @@ pub trait Host {
 
     /// The request's fields with pseudo fields; empty once the request was let through.
     fn request_fields(&self, stream: StreamId) -> Fields;
+    /// The request's body as far as it has come, `len` bytes, while [`Role::on_request_body`] holds it.
+    fn request_body(&self, stream: StreamId, len: usize) -> Vec<u8>;
     /// Replaces a request field before the request is let through; `None` removes it.
     fn set_request_field(&self, stream: StreamId, name: &str, value: Option<&[u8]>);
     /// The response's fields with `:status`, while its head passes.
     fn response_fields(&self, stream: StreamId) -> Fields;
+    /// Replaces a response field while its head passes.
+    fn set_response_field(&self, stream: StreamId, name: &str, value: &[u8]);
     /// Adds a line to the response's fields, behind those of the same name, while its head passes.
     fn add_response_field(&self, stream: StreamId, name: &str, value: &[u8]);
     /// The piece of the response's body that is passing, `len` bytes.
@@ -141,6 +145,10 @@ pub trait Host {
     /// stream, if called from a stream's callback (and never, once the stream is gone), else the root.
     fn call(&self, cluster: &str, body: &[u8], timeout: Duration) -> Option<CalloutId>;
 
+    /// Sends a request without a body to `cluster`, only from a root callback; that it was answered, not how, comes to
+    /// the root's `on_callout`. `None` if that cannot be done, as where a value is no text.
+    fn fetch(&self, cluster: &str, fields: &Fields, timeout: Duration) -> Option<CalloutId>;
+
     /// Defines a metric, or finds it; `None` if the host refuses.
     fn metric(&self, kind: MetricKind, name: &str) -> Option<MetricId>;
     /// Adds to a metric.
@@ -161,6 +169,11 @@ pub trait Role {
     fn on_callout(&mut self, callout: CalloutId, answer: Option<Vec<u8>>);
     /// A request's head arrived; `end` if it has no body.
     fn on_request(&mut self, stream: StreamId, end: bool) -> Flow;
+    /// `len` bytes of a request's body are there; `end` with the last ones. On `Pause` they are held, and come again
+    /// with those that follow.
+    fn on_request_body(&mut self, _stream: StreamId, _len: usize, _end: bool) -> Flow {
+        Flow::Continue
+    }
     /// A response's head passes, from whatever [`Source`]; `end` if it has no body.
     fn on_response(&mut self, stream: StreamId, end: bool) -> Flow;
     /// A piece of a response's body passes; `end` with the last one. The response is complete only if `end` was seen.

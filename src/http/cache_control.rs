@@ -96,6 +96,11 @@ impl RequestDirectives {
         directives
     }
 
+    /// Whether it asks for a response that is fresher than being fresh makes it (§5.2.1.1, §5.2.1.3, §5.2.1.4).
+    pub fn asks_fresher(&self) -> bool {
+        self.no_cache || self.max_age.is_some() || self.min_fresh.is_some()
+    }
+
     /// Reads one more line of the field.
     pub(super) fn read_line(&mut self, line: &[u8]) {
         for directive in Directives::of(line) {

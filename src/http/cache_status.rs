@@ -51,7 +51,9 @@ impl Reason {
         match self {
             Self::Disabled | Self::RequestBody | Self::Tunnel | Self::Range | Self::KeyTooLong => Fwd::Bypass,
             Self::Method => Fwd::Method,
-            Self::Precondition | Self::RequestNoStore | Self::OnlyIfCached => Fwd::Request,
+            Self::Precondition | Self::RequestNoStore | Self::RequestDirectives | Self::OnlyIfCached => {
+                Fwd::Request
+            }
             Self::UriMiss => Fwd::UriMiss,
             Self::VaryMiss => Fwd::VaryMiss,
             Self::Stale => Fwd::Stale,

@@ -45,6 +45,17 @@ impl Key {
         self.partitioned
     }
 
+    /// The key of a request whose body is part of it.
+    ///
+    /// # Errors
+    /// `KeyTooLong` above [`MAX_KEY_BYTES`].
+    pub fn with_body(mut self, method: &[u8], body: &[u8]) -> Result<Self, Reason> {
+        self.digest = OnceCell::new();
+        self.append(METHOD, method)?;
+        self.append(VALUE, &Digest::first_of(&blake3::hash(body)).0)?;
+        Ok(self)
+    }
+
     pub(super) fn append(&mut self, tag: u8, part: &[u8]) -> Result<(), Reason> {
         self.append_joined(tag, &[part], 0)
     }
@@ -101,6 +112,18 @@ impl Key {
 /// # Errors
 /// `KeyTooLong` above [`MAX_KEY_BYTES`].
 pub fn key(spec: &KeySpec, request: &Fields) -> Result<Key, Reason> {
+    key_of(spec, request, None)
+}
+
+/// The key that `request` would have with another `target` (path and query).
+///
+/// # Errors
+/// As [`key`].
+pub fn key_at(spec: &KeySpec, request: &Fields, target: &[u8]) -> Result<Key, Reason> {
+    key_of(spec, request, Some(target))
+}
+
+fn key_of(spec: &KeySpec, request: &Fields, other: Option<&[u8]>) -> Result<Key, Reason> {
     let (mut scheme, mut authority, mut target) = (&[][..], &[][..], &[][..]);
     for (name, value) in request.iter() {
         match name {
@@ -112,6 +135,7 @@ pub fn key(spec: &KeySpec, request: &Fields) -> Result<Key, Reason> {
             _ => {}
         }
     }
+    let target = other.unwrap_or(target);
     let (path, query) =
         match target.iter().position(|byte| *byte == b'?').and_then(|at| target.split_at_checked(at)) {
             Some((path, query)) => (path, query.strip_prefix(b"?")),
@@ -152,7 +176,8 @@ pub fn key(spec: &KeySpec, request: &Fields) -> Result<Key, Reason> {
 pub struct Digest(pub [u8; 16]);
 
 impl Digest {
-    fn first_of(hash: &blake3::Hash) -> Self {
+    /// Of a hash.
+    pub fn first_of(hash: &blake3::Hash) -> Self {
         Self(hash.as_bytes().first_chunk().copied().unwrap_or_default())
     }
 
@@ -165,14 +190,20 @@ impl Digest {
     }
 }
 
-impl fmt::Debug for Digest {
+impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// An authority without the port that its scheme implies (RFC 9110 §4.2.3).
-fn without_default_port<'a>(scheme: &[u8], authority: &'a [u8]) -> &'a [u8] {
+pub(super) fn without_default_port<'a>(scheme: &[u8], authority: &'a [u8]) -> &'a [u8] {
     let port: &[u8] = if scheme.eq_ignore_ascii_case(b"https") {
         b":443"
     } else if scheme.eq_ignore_ascii_case(b"http") {
@@ -217,6 +248,7 @@ const HEADER: u8 = b'h';
 const COOKIE: u8 = b'c';
 const IDENTITY_HEADER: u8 = b'i';
 const IDENTITY_COOKIE: u8 = b'j';
+const METHOD: u8 = b'm';
 const VALUE: u8 = b'=';
 
 /// What a rule puts into the key beside method class, scheme, host and path.
@@ -230,6 +262,17 @@ pub struct KeySpec {
     pub cookies: Vec<String>,
     /// Who is asking: partitions the store per caller.
     pub identity: Option<Identity>,
+    /// Requests whose body is part of the key.
+    pub body: BodySpec,
+}
+
+/// Requests that are told apart by their bodies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BodySpec {
+    /// Their methods: `QUERY`, `POST`.
+    pub methods: Vec<String>,
+    /// The largest body that is looked at, in bytes; a request with a larger one passes.
+    pub max_bytes: u64,
 }
 
 /// How the query enters the key.

@@ -7,12 +7,17 @@ pub mod end_to_end;
 pub mod fields;
 pub mod freshness;
 pub mod key;
+pub mod list;
 pub mod proxy_status;
 mod query;
+pub mod range;
 pub mod reason;
+pub mod reference;
 pub mod request;
 pub mod response;
 pub mod storing;
+pub mod update;
+pub mod validators;
 pub mod vary;
 
 pub use cache_control::{RequestDirectives, ResponseDirectives};

@@ -9,6 +9,8 @@ use super::cache_status::{NAME, write_string};
 pub enum ProxyError {
     /// The upstream is known not to answer; it was not asked.
     DestinationUnavailable,
+    /// The upstream answered, but not as HTTP has it.
+    HttpProtocolError,
 }
 
 impl ProxyError {
@@ -16,6 +18,7 @@ impl ProxyError {
     pub fn word(self) -> &'static str {
         match self {
             Self::DestinationUnavailable => "destination_unavailable",
+            Self::HttpProtocolError => "http_protocol_error",
         }
     }
 

@@ -14,12 +14,14 @@ pub enum Reason {
     RequestBody,
     /// An upgrade, CONNECT or gRPC call.
     Tunnel,
-    /// A range is asked for.
+    /// The upstream sent the part of the response that was asked for.
     Range,
     /// If-Match or If-Unmodified-Since, which the upstream alone can judge.
     Precondition,
     /// The client's `Cache-Control: no-store`.
     RequestNoStore,
+    /// The client asked for a fresher response than is stored, and the rule honours that.
+    RequestDirectives,
     /// The client's `Cache-Control: only-if-cached`, and nothing is stored.
     OnlyIfCached,
     /// The key would be longer than is allowed.
@@ -72,7 +74,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, for metrics that are defined ahead.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Disabled,
         Self::Method,
         Self::RequestBody,
@@ -80,6 +82,7 @@ impl Reason {
         Self::Range,
         Self::Precondition,
         Self::RequestNoStore,
+        Self::RequestDirectives,
         Self::OnlyIfCached,
         Self::KeyTooLong,
         Self::UriMiss,
@@ -112,6 +115,7 @@ impl Reason {
             Self::Range => "range",
             Self::Precondition => "precondition",
             Self::RequestNoStore => "request-no-store",
+            Self::RequestDirectives => "request-directives",
             Self::OnlyIfCached => "only-if-cached",
             Self::KeyTooLong => "key-too-long",
             Self::UriMiss => "uri-miss",

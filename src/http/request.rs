@@ -47,6 +47,8 @@ pub struct RequestHead {
     pub tunnel: bool,
     /// Whether it carries any precondition (RFC 9110 §13.1).
     pub conditional: bool,
+    /// Whether it carries If-Range.
+    pub if_range: bool,
     /// Whether it carries If-Match or If-Unmodified-Since, which the upstream alone can judge (RFC 9111 §4.3.2).
     pub precondition: bool,
     /// Whether its fields announce a body; one that is merely streamed is not seen here.
@@ -63,6 +65,7 @@ impl RequestHead {
             range: false,
             tunnel: false,
             conditional: false,
+            if_range: false,
             precondition: false,
             has_body: false,
         };
@@ -78,7 +81,11 @@ impl RequestHead {
                 b"range" => head.range = true,
                 b"upgrade" => upgrade = true,
                 b"content-type" => head.tunnel |= is_grpc(value),
-                b"if-none-match" | b"if-modified-since" | b"if-range" => head.conditional = true,
+                b"if-none-match" | b"if-modified-since" => head.conditional = true,
+                b"if-range" => {
+                    head.conditional = true;
+                    head.if_range = true;
+                }
                 b"if-match" | b"if-unmodified-since" => {
                     head.conditional = true;
                     head.precondition = true;
@@ -102,7 +109,6 @@ impl RequestHead {
             Method::Unsafe => Handling::Invalidates,
             Method::Safe => Handling::Pass(Reason::Method),
             Method::Get | Method::Head if self.has_body => Handling::Pass(Reason::RequestBody),
-            Method::Get | Method::Head if self.range => Handling::Pass(Reason::Range),
             Method::Get | Method::Head if self.precondition => Handling::Pass(Reason::Precondition),
             Method::Get | Method::Head if self.directives.no_store => Handling::Pass(Reason::RequestNoStore),
             Method::Get | Method::Head => Handling::Cacheable,
@@ -170,8 +176,8 @@ mod tests {
             ("GET", &[("content-length", "10")], Pass(Reason::RequestBody)),
             ("GET", &[("content-length", "x")], Pass(Reason::RequestBody)),
             ("GET", &[("transfer-encoding", "chunked")], Pass(Reason::RequestBody)),
-            ("GET", &[("range", "bytes=0-1")], Pass(Reason::Range)),
-            ("HEAD", &[("range", "bytes=0-1")], Pass(Reason::Range)),
+            ("GET", &[("range", "bytes=0-1")], Cacheable),
+            ("HEAD", &[("range", "bytes=0-1")], Cacheable),
             ("GET", &[("if-match", "\"a\"")], Pass(Reason::Precondition)),
             ("GET", &[("if-unmodified-since", "x")], Pass(Reason::Precondition)),
             ("GET", &[("if-none-match", "\"a\"")], Cacheable),

@@ -13,24 +13,51 @@ use super::vary::Vary;
 use crate::time::Wall;
 use std::time::Duration;
 
-/// What a rule says where the response says nothing.
+/// Whether a response that sets a cookie is for others too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SetCookie {
+    /// It is for its own client.
+    #[default]
+    Refuse,
+    /// It is, if nothing else is against it.
+    Store,
+}
+
+/// What a rule says beside the response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoringPolicy {
     /// Lifetime of a response that states none; zero: none.
     pub default_ttl: Duration,
+    /// Lifetime of a response whatever it states, if it may be reused at all.
+    pub override_ttl: Option<Duration>,
+    /// Longest lifetime.
+    pub max_ttl: Option<Duration>,
+    /// Lifetimes by status code, of responses that state none.
+    pub statuses: Vec<(u16, Duration)>,
+    /// How much of the time since its last change a response that states no lifetime is fresh (RFC 9111 §4.2.2), in
+    /// percent; zero: none.
+    pub heuristic_percent: u32,
+    /// What to do with a response that sets a cookie.
+    pub set_cookie: SetCookie,
     /// How long past its lifetime a response may stand in for an error, where it does not say so itself.
     pub stale_if_error: Duration,
+    /// How long past its lifetime a response may be served while it is refreshed, where it does not say so itself.
+    pub stale_while_revalidate: Duration,
 }
 
 /// How long a kept response serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// How long it is still fresh, from its reception on; above zero.
+    /// How long it is still fresh, from its reception on; zero for one that is kept to be validated.
     pub fresh_for: Duration,
     /// How old it was at reception.
     pub initial_age: Duration,
     /// How long after that it may stand in for an error; zero where the response forbids to serve it stale.
     pub stale_if_error: Duration,
+    /// How long after that it may be served while it is refreshed; zero where the response forbids to serve it stale.
+    pub stale_while_revalidate: Duration,
+    /// Whether the response forbids to serve it stale.
+    pub never_stale: bool,
 }
 
 /// What may be done with a response.
@@ -38,7 +65,7 @@ pub struct Lifetime {
 pub struct Verdict {
     /// Whether another client may have it.
     pub share: Result<(), Reason>,
-    /// Whether it is kept, and for how long; never without permission to share.
+    /// Whether it is kept, and for how long. A response that may not be reused unvalidated is kept though not shared.
     pub store: Result<Lifetime, Reason>,
 }
 
@@ -51,16 +78,18 @@ pub fn judge(
     requested_at: Wall,
     received_at: Wall,
 ) -> Verdict {
-    let share = permission(request, response, partitioned, received_at);
-    let store = share.and_then(|()| kept(response, policy, requested_at, received_at));
+    let permission = permission(request, response, partitioned, policy, received_at);
+    let share = permission.and(if response.directives.no_cache { Err(Reason::NoCache) } else { Ok(()) });
+    let store = permission.and_then(|()| kept(response, policy, requested_at, received_at));
     Verdict { share, store }
 }
 
-/// Whether another client may have the response, whatever its lifetime.
+/// Whether another client may have the response, whatever its lifetime, if need be once it is validated.
 fn permission(
     request: &RequestHead,
     response: &ResponseHead,
     partitioned: bool,
+    policy: &StoringPolicy,
     received_at: Wall,
 ) -> Result<(), Reason> {
     let directives = &response.directives;
@@ -68,6 +97,9 @@ fn permission(
         (Handling::Cacheable, Method::Get) => {}
         (Handling::Pass(reason), _) => return Err(reason),
         (Handling::Cacheable | Handling::Invalidates, _) => return Err(Reason::Method),
+    }
+    if response.status == 206 {
+        return Err(Reason::Range);
     }
     // "the response status code is final", and neither a part of a response nor an update of one.
     if !matches!(response.status, 200..=205 | 207..=303 | 305..=599) {
@@ -83,10 +115,7 @@ fn permission(
     if directives.private && !partitioned {
         return Err(Reason::Private);
     }
-    if directives.no_cache {
-        return Err(Reason::NoCache);
-    }
-    if response.set_cookie {
+    if response.set_cookie && policy.set_cookie == SetCookie::Refuse {
         return Err(Reason::SetCookie);
     }
     if response.vary == Vary::Star {
@@ -107,32 +136,52 @@ pub fn permits_authorized(response: &ResponseHead, received_at: Wall) -> bool {
     directives.public || (while_fresh && !never_fresh)
 }
 
-/// How long a response that may be shared is kept.
+/// How long a response that may be kept serves (RFC 9111 §4.2, §4.2.4; RFC 5861).
 fn kept(
     response: &ResponseHead,
     policy: &StoringPolicy,
     requested_at: Wall,
     received_at: Wall,
 ) -> Result<Lifetime, Reason> {
-    let lifetime =
-        freshness::lifetime(response, policy.default_ttl, received_at).ok_or(Reason::NoLifetime)?;
-    let initial_age = freshness::initial_age(response, requested_at, received_at);
-    let fresh_for = lifetime.saturating_sub(initial_age);
-    if fresh_for.is_zero() {
-        return Err(Reason::Expired);
-    }
-    Ok(Lifetime { fresh_for, initial_age, stale_if_error: stale_if_error(response, policy) })
-}
-
-/// How long past its lifetime the response may stand in for an error (RFC 9111 §4.2.4, RFC 5861 §4).
-fn stale_if_error(response: &ResponseHead, policy: &StoringPolicy) -> Duration {
     let directives = &response.directives;
+    let initial_age = freshness::initial_age(response, requested_at, received_at);
+    let fresh_for = if directives.no_cache {
+        Err(Reason::NoCache)
+    } else {
+        let default_ttl = policy.override_ttl.unwrap_or(policy.default_ttl);
+        freshness::lifetime(response, default_ttl, received_at)
+            .ok_or(Reason::NoLifetime)
+            .map(|lifetime| policy.override_ttl.unwrap_or(lifetime))
+            .map(|lifetime| lifetime.min(policy.max_ttl.unwrap_or(Duration::MAX)))
+            .map(|lifetime| lifetime.saturating_sub(initial_age))
+            .and_then(|left| if left.is_zero() { Err(Reason::Expired) } else { Ok(left) })
+    };
+    let fresh_for = match fresh_for {
+        Ok(fresh_for) => fresh_for,
+        // Never to be reused as it is, and yet of use: the next request asks whether it has changed (§4.3).
+        Err(_) if response.has_validator => Duration::ZERO,
+        Err(reason) => return Err(reason),
+    };
     // s-maxage has the meaning of proxy-revalidate (RFC 9111 §5.2.2.10).
     let never_stale = directives.must_revalidate
         || directives.proxy_revalidate
         || directives.s_maxage.is_some()
         || directives.no_cache;
-    if never_stale { Duration::ZERO } else { directives.stale_if_error.unwrap_or(policy.stale_if_error) }
+    let unless_forbidden = |window: Duration| if never_stale { Duration::ZERO } else { window };
+    Ok(Lifetime {
+        fresh_for,
+        initial_age,
+        // An old failure is no better than a new one.
+        stale_if_error: if response.status >= 500 {
+            Duration::ZERO
+        } else {
+            unless_forbidden(directives.stale_if_error.unwrap_or(policy.stale_if_error))
+        },
+        stale_while_revalidate: unless_forbidden(
+            directives.stale_while_revalidate.unwrap_or(policy.stale_while_revalidate),
+        ),
+        never_stale,
+    })
 }
 
 /// Whether what the status code means for caching is known and heeded here: those of RFC 9110 §15 but 206 and 304.

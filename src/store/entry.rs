@@ -6,6 +6,7 @@
 //! there, and a reader compares the full key before it believes an entry.
 
 use crate::http::end_to_end::is_end_to_end;
+use crate::http::validators::{self, Condition};
 use crate::time::Wall;
 use std::time::Duration;
 
@@ -22,8 +23,16 @@ pub struct Meta {
     pub fresh_until: Wall,
     /// Until when it may stand in for a failing upstream; not before `fresh_until`.
     pub stale_until: Wall,
+    /// Until when it may be served while it is refreshed (RFC 5861 §3); not before `fresh_until`.
+    pub refresh_until: Wall,
     /// Whether it may answer requests with `Authorization` whose caller is not part of the key (RFC 9111 §3.5).
     pub authorized: bool,
+    /// Whether it is never to be served stale, whoever asks for it (RFC 9111 §4.2.4).
+    pub never_stale: bool,
+    /// Whether its entity tag was made here: it means nothing to the upstream.
+    pub etag_generated: bool,
+    /// How long it took to fetch, from the request to the head of the response.
+    pub took: Duration,
 }
 
 /// A stored response, borrowed from the bytes it was read from.
@@ -35,6 +44,8 @@ pub struct Entry<'a> {
     pub key: &'a [u8],
     /// The request fields that selected it (`http::vary`); empty without Vary.
     pub selecting: &'a [u8],
+    /// Its tags (`http::tags`); empty without any.
+    pub tags: &'a [u8],
     /// Its end-to-end fields as a block (`http::fields`).
     pub fields: &'a [u8],
     /// Its complete body.
@@ -56,14 +67,19 @@ impl<'a> Entry<'a> {
             initial_age: Duration::from_millis(at.u64()?),
             fresh_until: Wall(at.u64()?),
             stale_until: Wall(at.u64()?),
+            refresh_until: Wall(at.u64()?),
+            took: Duration::from_millis(at.u64()?),
             authorized: flags & AUTHORIZED != 0,
+            never_stale: flags & NEVER_STALE != 0,
+            etag_generated: flags & ETAG_GENERATED != 0,
         };
-        let (key_len, selecting_len) = (at.len()?, at.len()?);
+        let (key_len, selecting_len, tags_len) = (at.len()?, at.len()?, at.len()?);
         let (fields_len, body_len) = (at.len()?, at.len()?);
         let entry = Self {
             meta,
             key: at.take(key_len)?,
             selecting: at.take(selecting_len)?,
+            tags: at.take(tags_len)?,
             fields: at.take(fields_len)?,
             body: at.take(body_len)?,
         };
@@ -80,6 +96,7 @@ impl<'a> Entry<'a> {
             && !matches!(meta.status, 206 | 304)
             && meta.received_at <= now.after(CLOCK_SKEW)
             && meta.stale_until <= now.after(LONGEST_STAY)
+            && meta.refresh_until <= now.after(LONGEST_STAY)
             && is_end_to_end(entry.fields);
         sound.then_some(entry)
     }
@@ -87,7 +104,12 @@ impl<'a> Entry<'a> {
     /// The bytes to store.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.encoded_len());
-        let flags = if self.meta.authorized { AUTHORIZED } else { 0 };
+        let flags = [
+            (self.meta.authorized, AUTHORIZED),
+            (self.meta.never_stale, NEVER_STALE),
+            (self.meta.etag_generated, ETAG_GENERATED),
+        ];
+        let flags = flags.iter().fold(0, |flags, (set, flag)| if *set { flags | flag } else { flags });
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&[VERSION, flags]);
         out.extend_from_slice(&u32::from(self.meta.status).to_le_bytes());
@@ -96,10 +118,12 @@ impl<'a> Entry<'a> {
             crate::time::millis(self.meta.initial_age),
             self.meta.fresh_until.0,
             self.meta.stale_until.0,
+            self.meta.refresh_until.0,
+            crate::time::millis(self.meta.took),
         ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
-        let parts = [self.key, self.selecting, self.fields, self.body];
+        let parts = self.parts();
         for part in parts {
             out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
         }
@@ -111,14 +135,36 @@ impl<'a> Entry<'a> {
 
     /// How many bytes [`Self::encode`] gives.
     pub fn encoded_len(&self) -> usize {
-        [self.key, self.selecting, self.fields, self.body]
-            .iter()
-            .fold(HEAD_BYTES, |sum, part| sum.saturating_add(part.len()))
+        self.parts().iter().fold(HEAD_BYTES, |sum, part| sum.saturating_add(part.len()))
+    }
+
+    fn parts(&self) -> [&'a [u8]; 5] {
+        [self.key, self.selecting, self.tags, self.fields, self.body]
+    }
+
+    /// What the upstream is to be asked about it, if it is not to be reused as it is (RFC 9111 §4.3.1).
+    pub fn condition(&self) -> Option<Condition> {
+        validators::condition_for(self.fields).filter(|_| !self.meta.etag_generated)
+    }
+
+    /// When it was asked for: what changed the resource later makes it untrue.
+    pub fn requested_at(&self) -> Wall {
+        Wall(self.meta.received_at.0.saturating_sub(crate::time::millis(self.meta.took)))
     }
 
     /// The response's age now (RFC 9111 §4.2.3 `current_age`).
     pub fn age(&self, now: Wall) -> Duration {
         self.meta.initial_age.saturating_add(now.since(self.meta.received_at))
+    }
+
+    /// Until when it may answer anybody, be it in place of a failure.
+    pub fn of_use_until(&self) -> Wall {
+        self.meta.fresh_until.max(self.meta.stale_until).max(self.meta.refresh_until)
+    }
+
+    /// Whether it may be served while it is refreshed (RFC 5861 §3).
+    pub fn is_within_refresh(&self, now: Wall) -> bool {
+        now < self.meta.refresh_until
     }
 
     /// Whether it may be reused without asking (RFC 9111 §4.2).
@@ -129,6 +175,11 @@ impl<'a> Entry<'a> {
     /// Whether it may stand in for a failing upstream (RFC 5861 §4).
     pub fn is_usable_on_error(&self, now: Wall) -> bool {
         now < self.meta.stale_until
+    }
+
+    /// Whether a client that takes a response so long past its lifetime may have it (RFC 9111 §5.2.1.2).
+    pub fn is_within_stale(&self, max_stale: Duration, now: Wall) -> bool {
+        now.since(self.meta.fresh_until) <= max_stale && !self.meta.never_stale
     }
 
     /// What is left of its lifetime, negative once stale, in whole seconds rounded towards the past.
@@ -173,14 +224,16 @@ impl<'a> Reader<'a> {
 }
 
 const MAGIC: &[u8] = b"BW";
-const VERSION: u8 = 1;
+const VERSION: u8 = 3;
 const AUTHORIZED: u8 = 1;
+const NEVER_STALE: u8 = 2;
+const ETAG_GENERATED: u8 = 4;
 /// How far another Envoy's clock may be ahead.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Nothing stored stays of use for longer: the largest delta-seconds, twice (RFC 9111 §1.2.2).
 const LONGEST_STAY: Duration = Duration::from_secs(2 * 2_147_483_647 + 300);
-/// Magic, version and flags, status, four times, four lengths.
-const HEAD_BYTES: usize = 4 + 4 + 4 * 8 + 4 * 4;
+/// Magic, version and flags, status, six times, five lengths.
+const HEAD_BYTES: usize = 4 + 4 + 6 * 8 + 5 * 4;
 
 #[cfg(test)]
 mod tests {
@@ -195,25 +248,36 @@ mod tests {
             initial_age: Duration::from_millis(2_500),
             fresh_until: Wall(15_000),
             stale_until: Wall(60_000),
+            refresh_until: Wall(20_000),
             authorized: true,
+            never_stale: false,
+            etag_generated: false,
+            took: Duration::from_millis(7),
         }
     }
 
     #[test]
     fn a_stored_entry_reads_back_as_it_was() {
         let fields = Fields::of([(&b"etag"[..], &b"\"1\""[..])]);
-        let entry =
-            Entry { meta: meta(), key: b"k", selecting: b"v", fields: fields.as_block(), body: b"hello" };
+        let entry = Entry {
+            meta: meta(),
+            key: b"k",
+            selecting: b"v",
+            tags: b"t",
+            fields: fields.as_block(),
+            body: b"hello",
+        };
         let bytes = entry.encode();
         assert_eq!(bytes.len(), entry.encoded_len());
         assert_eq!(Entry::read_foreign(&bytes, Wall(10_000)), Some(entry));
     }
 
     #[test]
-    fn the_bytes_of_version_1_stay_as_they_are() {
-        let entry = Entry { meta: meta(), key: b"k", selecting: b"", fields: &[0; 4], body: b"b" };
-        let golden = "42570101c80000001027000000000000c409000000000000983a00000000000060ea000000000000\
-                      010000000000000004000000010000006b0000000062";
+    fn the_bytes_of_version_3_stay_as_they_are() {
+        let entry = Entry { meta: meta(), key: b"k", selecting: b"", tags: b"", fields: &[0; 4], body: b"b" };
+        let golden = "42570301c80000001027000000000000c409000000000000983a00000000000060ea000000000000\
+                      204e00000000000007000000000000000100000000000000000000000400000001000000\
+                      6b0000000062";
         let hex: String = entry.encode().iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, golden);
     }
@@ -221,7 +285,8 @@ mod tests {
     #[test]
     fn an_entry_cut_short_lengthened_or_of_another_version_is_a_miss() {
         let bytes =
-            Entry { meta: meta(), key: b"k", selecting: b"", fields: &[0; 4], body: b"body" }.encode();
+            Entry { meta: meta(), key: b"k", selecting: b"", tags: b"", fields: &[0; 4], body: b"body" }
+                .encode();
         for len in 0..bytes.len() {
             assert_eq!(Entry::read(&bytes[..len]), None, "{len} bytes");
         }
@@ -239,7 +304,8 @@ mod tests {
         let good = Fields::of([(&b"etag"[..], &b"x"[..])]);
         let forged = Fields::of([(&b"x"[..], &b"1\r\nset-cookie: a=b"[..])]);
         let believed = |meta: Meta, fields: &Fields| {
-            let entry = Entry { meta, key: b"k", selecting: b"", fields: fields.as_block(), body: b"" };
+            let entry =
+                Entry { meta, key: b"k", selecting: b"", tags: b"", fields: fields.as_block(), body: b"" };
             Entry::read_foreign(&entry.encode(), now).is_some()
         };
         assert!(believed(meta(), &good));
@@ -257,7 +323,7 @@ mod tests {
 
     #[test]
     fn freshness_ends_at_its_moment_and_staleness_at_its_own() {
-        let entry = Entry { meta: meta(), key: b"", selecting: b"", fields: b"", body: b"" };
+        let entry = Entry { meta: meta(), key: b"", selecting: b"", tags: b"", fields: b"", body: b"" };
         assert!(entry.is_fresh(Wall(14_999)) && !entry.is_fresh(Wall(15_000)));
         assert!(entry.is_usable_on_error(Wall(59_999)) && !entry.is_usable_on_error(Wall(60_000)));
         assert_eq!(entry.ttl_seconds(Wall(14_000)), 1);
@@ -269,7 +335,7 @@ mod tests {
         #[test]
         fn any_bytes_are_an_entry_or_a_miss(mut bytes in prop::collection::vec(any::<u8>(), 0..200), own in any::<bool>()) {
             if own && bytes.len() > 3 {
-                bytes[..3].copy_from_slice(b"BW\x01");
+                bytes[..3].copy_from_slice(b"BW\x03");
             }
             if let Some(entry) = Entry::read_foreign(&bytes, Wall(1)) {
                 prop_assert_eq!(entry.encoded_len(), bytes.len());

@@ -4,9 +4,11 @@
 //! neither evicts nor deletes; [`remote`] speaks the dialogue with L2 and L3 through the bridge, and [`health`]
 //! decides when Redis is not worth asking. All of it is pure: bytes and times in, bytes and decisions out.
 
+pub mod early;
 pub mod entry;
 pub mod health;
 pub mod l1;
 pub mod remote;
+pub mod variants;
 
 pub use entry::Entry;

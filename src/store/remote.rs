@@ -1,7 +1,7 @@
 //! The dialogue with L2 and L3: RESP pipelines out, replies in, one round trip each.
 //!
 //! Both tiers hold the same entry under their own key: L2 while it is fresh (at most `l2.ttl`), L3 as long as it may
-//! still stand in (at most `l3.ttl`); `redis_proxy` routes the prefixes where the operator likes. What comes back is
+//! still stand in or be validated (at most `l3.ttl`); `redis_proxy` routes the prefixes where the operator likes. What comes back is
 //! believed only as far as it parses. Errors are sorted by what they say about Redis: one that cannot be reached is
 //! taken out of the way (`health`), one that is merely full or read-only still answers lookups.
 
@@ -9,6 +9,7 @@ use crate::config::plan::L2;
 use crate::http::key::Digest;
 use crate::redis::{self, Reply};
 use crate::store::entry::Entry;
+use crate::store::variants::Index;
 use crate::time::{Wall, millis};
 
 /// The raw values of both tiers.
@@ -73,9 +74,15 @@ pub fn store(
     if u64::try_from(bytes.len()).map_or(true, |len| len > l2.max_object_bytes) {
         return None;
     }
+    let of_use = if entry.condition().is_some() {
+        // What can be validated saves the upstream a body, however stale it is.
+        l2.l3_ttl
+    } else {
+        entry.of_use_until().since(now)
+    };
     let stays = [
         millis(l2.ttl).min(millis(entry.meta.fresh_until.since(now))),
-        millis(l2.l3_ttl).min(millis(entry.meta.stale_until.since(now))),
+        millis(l2.l3_ttl).min(millis(of_use)),
     ];
     let mut pipeline = Vec::new();
     let mut commands: usize = 0;
@@ -90,6 +97,28 @@ pub fn store(
         }
     }
     (commands > 0).then_some((pipeline, commands))
+}
+
+/// Writes a variant, and then its key's index, to the tiers that may hold them for a while yet.
+pub fn store_variant(
+    namespace: &str,
+    digest: Digest,
+    variant: Digest,
+    l2: &L2,
+    entry: &Entry<'_>,
+    index: &Index,
+    now: Wall,
+) -> Option<(Vec<u8>, usize)> {
+    let (mut pipeline, mut commands) = store(namespace, variant, l2, entry, now)?;
+    let bytes = index.encode();
+    // The index outlasts what it names.
+    for (tier, stay) in TIERS.into_iter().zip([l2.ttl, l2.l3_ttl]) {
+        let stay = millis(stay).to_string();
+        let key = key(namespace, tier, digest);
+        redis::encode(&mut pipeline, &[&b"SET"[..], &key, &bytes, b"PX", stay.as_bytes()]);
+        commands = commands.saturating_add(1);
+    }
+    Some((pipeline, commands))
 }
 
 /// Forgets a key in both tiers; one command.
@@ -155,10 +184,15 @@ mod tests {
                 initial_age: Duration::ZERO,
                 fresh_until: Wall(10_000),
                 stale_until: Wall(70_000),
+                refresh_until: Wall(10_000),
                 authorized: false,
+                never_stale: false,
+                etag_generated: false,
+                took: Duration::ZERO,
             },
             key: b"",
             selecting: b"",
+            tags: b"",
             fields: b"",
             body,
         }

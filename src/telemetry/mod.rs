@@ -19,6 +19,8 @@ pub enum Answered {
     Collapsed,
     /// From a stale copy, in place of a failure.
     Stale,
+    /// From the store, after the upstream confirmed it.
+    Revalidated,
     /// By the upstream, on our behalf.
     Miss,
     /// By the upstream, without our doing.
@@ -29,12 +31,13 @@ pub enum Answered {
 
 impl Answered {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::HitL1,
         Self::HitL2,
         Self::HitL3,
         Self::Collapsed,
         Self::Stale,
+        Self::Revalidated,
         Self::Miss,
         Self::Pass,
         Self::Refused,
@@ -48,6 +51,7 @@ impl Answered {
             Self::HitL3 => "hit-l3",
             Self::Collapsed => "collapsed",
             Self::Stale => "stale",
+            Self::Revalidated => "revalidated",
             Self::Miss => "miss",
             Self::Pass => "pass",
             Self::Refused => "refused",
@@ -66,6 +70,12 @@ pub enum Occurrence {
     L1Stored,
     /// An entry was driven out of L1 to make room.
     L1Evicted,
+    /// A variant had to go because its URL has as many as `cache.max_variants` allows.
+    VariantEvicted,
+    /// A refresh in the background began.
+    RefreshBegun,
+    /// A refresh in the background could not be begun, or ended without an answer.
+    RefreshFailed,
     /// Redis did not answer, or not in RESP.
     L2Failed,
     /// Redis answered but refused a write.
@@ -86,11 +96,14 @@ pub enum Occurrence {
 
 impl Occurrence {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::FlightLed,
         Self::FlightLost,
         Self::L1Stored,
         Self::L1Evicted,
+        Self::VariantEvicted,
+        Self::RefreshBegun,
+        Self::RefreshFailed,
         Self::L2Failed,
         Self::L2Refused,
         Self::L2Corrupt,
@@ -108,6 +121,9 @@ impl Occurrence {
             Self::FlightLost => "breakwater.flights.lost",
             Self::L1Stored => "breakwater.l1.stored",
             Self::L1Evicted => "breakwater.l1.evicted",
+            Self::VariantEvicted => "breakwater.variants.evicted",
+            Self::RefreshBegun => "breakwater.refreshes.begun",
+            Self::RefreshFailed => "breakwater.refreshes.failed",
             Self::L2Failed => "breakwater.l2.failed",
             Self::L2Refused => "breakwater.l2.refused",
             Self::L2Corrupt => "breakwater.l2.corrupt",

@@ -13,7 +13,7 @@ async fn a_wrong_configuration_is_refused_with_all_its_mistakes_each_with_its_pa
             "l2": {"cluster": "breakwater_l2", "timeout": 50},
             "admin": {"path": "/.breakwater/"},
             "defaults": {
-                "cache": {"stale_if_error": "-1h", "max_ttl": "5m"},
+                "cache": {"stale_if_error": "-1h", "etag": "generate"},
                 "coalesce": {"scope": "fleet", "max_waiters": 0},
                 "breaker": {"failure_rate": 1.5},
             },
@@ -37,7 +37,7 @@ async fn a_wrong_configuration_is_refused_with_all_its_mistakes_each_with_its_pa
         "l2.timeout",
         "admin.path",
         "defaults.cache.stale_if_error",
-        "defaults.cache.max_ttl",
+        "defaults.cache.etag",
         "defaults.coalesce.scope",
         "defaults.coalesce.max_waiters",
         "defaults.breaker.failure_rate",

@@ -51,7 +51,8 @@ impl Judge {
             return breach(Promise::AfterWrites, what);
         }
         let waited = client.began <= completed + Duration::from_millis(5);
-        let fresh = now.saturating_sub(completed) <= made.lifetime + Duration::from_millis(50);
+        let until = self.fresh_until.get(&serial).copied().unwrap_or(completed + made.lifetime);
+        let fresh = now <= until + Duration::from_millis(50);
         let failing =
             self.failed_at.get(&client.request.envoy).is_some_and(|at| now <= *at + STALE_AFTER_FAILURE);
         if !waited && !fresh && !failing {

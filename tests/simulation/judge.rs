@@ -78,6 +78,8 @@ pub struct Judge {
     /// When each answer, or its latest confirmation, was asked for (order) and complete (time).
     asked: BTreeMap<u64, u64>,
     completed: BTreeMap<u64, (u64, Duration)>,
+    /// Until when each answer is fresh, as it said itself or a confirmation did.
+    fresh_until: BTreeMap<u64, Duration>,
     writes_under_way: BTreeMap<(usize, String), u32>,
     written: BTreeMap<(usize, String), Write>,
     /// When the last write to a URL was over, whether or not its client was told so.
@@ -110,6 +112,7 @@ impl Judge {
             flights: BTreeMap::new(),
             asked: BTreeMap::new(),
             completed: BTreeMap::new(),
+            fresh_until: BTreeMap::new(),
             writes_under_way: BTreeMap::new(),
             written: BTreeMap::new(),
             parted: BTreeMap::new(),
@@ -329,9 +332,14 @@ impl Judge {
         if let Some(confirmed) = made.confirms {
             let asked = self.asked[&serial];
             match made.forbidden {
-                Some(_) => self.revoked.insert((made.envoy, confirmed), asked),
-                None => self.revoked.remove(&(made.envoy, confirmed)),
-            };
+                Some(_) => {
+                    self.revoked.insert((made.envoy, confirmed), asked);
+                }
+                // A permission asked for later reaches the other Envoys through Redis.
+                None => self.revoked.retain(|(envoy, answer), revoked| {
+                    *answer != confirmed || (*envoy != made.envoy && *revoked > asked)
+                }),
+            }
         }
     }
 
@@ -351,12 +359,17 @@ impl Judge {
             self.failed_at.insert(flight.asked.envoy, now);
         }
         if stop == Stop::Complete {
-            let answer = self.made(serial).and_then(|made| made.confirms).unwrap_or(serial);
+            let made = self.made(serial);
+            let answer = made.as_ref().and_then(|made| made.confirms).unwrap_or(serial);
+            // Whoever has not heard of a later confirmation may go by what this one says.
+            if let Some(made) = made {
+                let until = self.fresh_until.entry(answer).or_default();
+                *until = (now + made.lifetime).max(*until);
+            }
             let asked = self.asked[&serial];
             let known = self.completed.get(&answer).map_or(0, |(asked, _)| *asked);
-            if asked >= known {
-                self.completed.insert(answer, (asked, now));
-            }
+            // Two Envoys may confirm the same answer, and the one that asked first be told last.
+            self.completed.insert(answer, (asked.max(known), now));
         }
     }
 }

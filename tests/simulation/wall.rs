@@ -26,7 +26,8 @@ fn the_seeds_try_everything() {
             *sums.entry(name).or_insert(0) += value;
         }
     }
-    let answered = ["hit-l1", "hit-l2", "hit-l3", "collapsed", "stale", "miss", "pass", "refused"];
+    let answered =
+        ["hit-l1", "hit-l2", "hit-l3", "collapsed", "stale", "revalidated", "miss", "pass", "refused"];
     let reasons = [
         "method",
         "request-no-store",
@@ -35,7 +36,6 @@ fn the_seeds_try_everything() {
         "set-cookie",
         "authorization",
         "vary-star",
-        "expired",
         "too-large",
         "upstream-failed",
         "breaker-open",

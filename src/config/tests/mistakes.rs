@@ -24,7 +24,7 @@ fn an_unknown_field_is_told_with_what_it_may_have_been() {
         r#"{"defaults":{"cache":{"ttl":"1s","key":{"ignore":[]}}},"rules":[{"name":"a","hosts":[],"match":{"prefix":"/"}}]}"#.as_bytes(),
         &[
             "defaults.cache.key.ignore: found an unknown field; allowed: query, headers, cookies, identity; did you mean query.ignore?",
-            "defaults.cache.ttl: found an unknown field; allowed: enabled, default_ttl, stale_if_error, key, override_ttl, max_ttl, stale_while_revalidate, statuses, early_refresh, request_directives, etag, tags; did you mean default_ttl?",
+            "defaults.cache.ttl: found an unknown field; allowed: enabled, default_ttl, override_ttl, max_ttl, stale_if_error, set_cookie, key, stale_while_revalidate, statuses, early_refresh, request_directives, etag, tags; did you mean default_ttl?",
             "rules[0].match.prefix: found an unknown field; allowed: hosts, path, methods; did you mean path.prefix?",
             "rules[0].hosts: found an unknown field; allowed: name, match, cache, coalesce, breaker, rollout; did you mean match.hosts?",
         ],
@@ -57,7 +57,7 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
         ],
     );
     assert_told(
-        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","max_ttl":"1h","key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"fleet","lease":"1h","max_waiters":1.5,"wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1s","enabled":0}}}"#.as_bytes(),
+        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","etag":"generate","key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"fleet","lease":"1h","max_waiters":1.5,"wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1s","enabled":0}}}"#.as_bytes(),
         &[
             r#"defaults.cache.enabled: found "true"; allowed: true or false; write it without quotes, or leave the field out for true"#,
             r#"defaults.cache.default_ttl: found "5 s"; allowed: a duration from 0s to 366d in d, h, m, s or ms; write a number and its unit without spaces, or leave the field out for 0s"#,
@@ -65,7 +65,7 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
             r#"defaults.cache.key.headers: found "accept"; allowed: a list of at most 256, each the name of a header field, such as "accept-language"; write a list, as in ["…", "…"]"#,
             r#"defaults.cache.key.cookies[0]: found "a b"; allowed: the name of a cookie; change it, or remove it"#,
             "defaults.cache.key.cookies[1]: found true; allowed: the name of a cookie; put it in quotes, or remove it",
-            "defaults.cache.max_ttl: found text; allowed: nothing, since it is not available in this version; leave the field out",
+            r#"defaults.cache.etag: found "generate"; allowed: "off" alone, since the rest is not available in this version; leave the field out"#,
             r#"defaults.coalesce.scope: found "fleet"; allowed: "off" or "worker" or "instance", since fleet is not available in this version; change it, or leave the field out for "instance""#,
             "defaults.coalesce.wait_timeout: found null; allowed: a duration from 1ms to 10m in d, h, m, s or ms; change it, or leave the field out for 5s",
             r#"defaults.coalesce.lease: found "1h"; allowed: a duration from 100ms to 10m in d, h, m, s or ms; change it, or leave the field out for 10s"#,

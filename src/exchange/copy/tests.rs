@@ -7,7 +7,7 @@ const NOW: Wall = Wall(1_767_225_600_000);
 fn head(pairs: &[(&str, &str)]) -> Head {
     let fields = fields(pairs);
     let response = ResponseHead::read(&fields, NOW);
-    Head { response, fields, outcome: Outcome::Success }
+    Head { response, fields, outcome: Outcome::Success, changed_at: Wall(0) }
 }
 
 fn fields(pairs: &[(&str, &str)]) -> Fields {
@@ -16,13 +16,16 @@ fn fields(pairs: &[(&str, &str)]) -> Fields {
 
 fn copy(pairs: &[(&str, &str)], lifetime: Option<Lifetime>) -> Copy {
     let request = fields(&[("accept-language", "de")]);
-    Copy::begin(&head(pairs), &request, lifetime, Wall(NOW.0 - 40), NOW)
+    let rule = crate::config::parse(b"{}").unwrap().default_rule.cache;
+    Copy::begin(&head(pairs), &request, &rule, lifetime, Wall(NOW.0 - 40), NOW)
 }
 
 const LIFETIME: Lifetime = Lifetime {
     fresh_for: Duration::from_secs(60),
     initial_age: Duration::from_secs(3),
     stale_if_error: Duration::from_secs(600),
+    stale_while_revalidate: Duration::from_secs(30),
+    never_stale: false,
 };
 
 #[test]
@@ -38,7 +41,11 @@ fn a_kept_copy_lives_from_its_heads_arrival() {
         initial_age: LIFETIME.initial_age,
         fresh_until: Wall(NOW.0 + 60_000),
         stale_until: Wall(NOW.0 + 660_000),
+        refresh_until: Wall(NOW.0 + 90_000),
         authorized: false,
+        never_stale: false,
+        etag_generated: false,
+        took: Duration::from_millis(40),
     };
     assert_eq!(meta, expected);
 }

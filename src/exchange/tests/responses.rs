@@ -31,10 +31,15 @@ fn a_failure_is_not_remembered() {
 }
 
 #[test]
-fn a_failure_that_may_be_shared_is_shared_and_not_kept() {
-    let long = [("cache-control", "max-age=60")];
-    let mut driven = Driven::get().fetches().after([head("503", &long), piece(1)]);
-    assert_eq!(words(&driven.on(Event::Complete)), "end with upstream 503");
+fn a_failure_is_kept_only_for_as_long_as_it_says_itself() {
+    for (more, expected) in [
+        (&[][..], "end with upstream 503"),
+        (&[("etag", "\"1\"")], "end with upstream 503"),
+        (&[("cache-control", "max-age=60")], "keep, end with upstream 503"),
+    ] {
+        let mut driven = Driven::get().fetches().after([head("503", more), piece(1)]);
+        assert_eq!(words(&driven.on(Event::Complete)), expected, "{more:?}");
+    }
 }
 
 #[test]
@@ -154,7 +159,7 @@ fn an_unsafe_request_invalidates_when_it_succeeds_and_only_then() {
         ("503", false),
     ] {
         let actions = Driven::new("POST", &[]).fetches_alone().on(head(status, &[]));
-        let found = actions.iter().any(|action| matches!(action, Action::Invalidate));
+        let found = actions.iter().any(|action| matches!(action, Action::Invalidate(_)));
         assert_eq!(found, invalidates, "{status}");
     }
     let mut safe = Driven::new("OPTIONS", &[]).fetches_alone();

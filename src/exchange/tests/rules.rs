@@ -225,12 +225,12 @@ fn a_permit_is_recorded_with_what_the_head_says() {
 #[test]
 fn a_write_is_never_answered_from_the_store() {
     let mut post = Driven::new("POST", &[]).after([Event::Routed(Route::Upstream)]);
-    let actions = post.on(Event::Refused(secs(1), Some(stale())));
+    let actions = post.on(Event::Refused(secs(1), Some(stale()), Wall(0)));
     assert_eq!(words(&actions), "serve own 503");
 }
 
 #[test]
 fn an_open_circuit_is_hidden_by_what_l1_holds() {
     let mut get = Driven::get().after([Event::Routed(Route::Upstream)]);
-    assert_eq!(words(&get.on(Event::Refused(secs(1), Some(stale())))), "serve stale on open");
+    assert_eq!(words(&get.on(Event::Refused(secs(1), Some(stale()), Wall(0)))), "serve stale on open");
 }

@@ -14,6 +14,7 @@ pub(super) enum Map {
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub(super) enum Buffer {
+    RequestBody = 0,
     ResponseBody = 1,
     DownstreamData = 2,
     UpstreamData = 3,

@@ -62,6 +62,11 @@ impl Host for EnvoyHost {
         block.and_then(Fields::from_block).unwrap_or_default()
     }
 
+    fn request_body(&self, stream: StreamId, len: usize) -> Vec<u8> {
+        let body = if self.act_as(stream.0) { abi::buffer(Buffer::RequestBody, len) } else { None };
+        body.unwrap_or_default()
+    }
+
     fn set_request_field(&self, stream: StreamId, name: &str, value: Option<&[u8]>) {
         if !self.act_as(stream.0) {
             return;
@@ -75,6 +80,12 @@ impl Host for EnvoyHost {
     fn response_fields(&self, stream: StreamId) -> Fields {
         let block = if self.act_as(stream.0) { abi::header_pairs(Map::Response) } else { None };
         block.and_then(Fields::from_block).unwrap_or_default()
+    }
+
+    fn set_response_field(&self, stream: StreamId, name: &str, value: &[u8]) {
+        if self.act_as(stream.0) {
+            abi::replace_header(Map::Response, name, value);
+        }
     }
 
     fn add_response_field(&self, stream: StreamId, name: &str, value: &[u8]) {
@@ -155,6 +166,17 @@ impl Host for EnvoyHost {
         }
         let head = vec![(":method", "POST"), (":path", "/"), (":authority", "breakwater")];
         let token = proxy_wasm::hostcalls::dispatch_http_call(cluster, head, Some(body), vec![], timeout);
+        token.ok().map(CalloutId)
+    }
+
+    fn fetch(&self, cluster: &str, fields: &Fields, timeout: Duration) -> Option<CalloutId> {
+        if !self.act_as(self.called.get()) {
+            return None;
+        }
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        let head = fields.iter().map(|(name, value)| Some((text(name)?, text(value)?)));
+        let head: Vec<_> = head.collect::<Option<_>>()?;
+        let token = proxy_wasm::hostcalls::dispatch_http_call(cluster, head, None, vec![], timeout);
         token.ok().map(CalloutId)
     }
 

@@ -172,6 +172,10 @@ impl HttpContext for Http {
         action(self.with_worker(Flow::Continue, |worker, stream| worker.on_request(stream, end)))
     }
 
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        action(self.with_worker(Flow::Continue, |worker, stream| worker.on_request_body(stream, size, end)))
+    }
+
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
         action(self.with_worker(Flow::Continue, |worker, stream| worker.on_response(stream, end)))
     }

@@ -150,6 +150,10 @@ impl Host for SimHost {
         })
     }
 
+    fn request_body(&self, _: StreamId, _: usize) -> Vec<u8> {
+        Vec::new()
+    }
+
     fn set_request_field(&self, stream: StreamId, name: &str, value: Option<&[u8]>) {
         self.enter(Access::Own, |state| {
             let Some(client) = state.ids.get(&(self.vm, stream)).copied() else { return };
@@ -164,6 +168,10 @@ impl Host for SimHost {
 
     fn response_fields(&self, stream: StreamId) -> Fields {
         self.stream(stream, |stream| stream.head.as_ref().map(Lines::to_fields).unwrap_or_default())
+    }
+
+    fn set_response_field(&self, stream: StreamId, name: &str, value: &[u8]) {
+        self.head(stream, |head| head.set(name, Some(value)));
     }
 
     fn add_response_field(&self, stream: StreamId, name: &str, value: &[u8]) {
@@ -298,6 +306,10 @@ impl Host for SimHost {
             self.mark(Place::Redis, body);
         }
         made
+    }
+
+    fn fetch(&self, _: &str, _: &Fields, _: Duration) -> Option<CalloutId> {
+        None
     }
 
     fn metric(&self, kind: MetricKind, name: &str) -> Option<MetricId> {

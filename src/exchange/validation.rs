@@ -1,0 +1,96 @@
+//! The upstream confirmed a stored response with 304 (RFC 9111 §4.3.3, §4.3.4).
+//!
+//! The stored fields are brought up to date, and the result is judged like a new response: whatever the 304 says about
+//! sharing and keeping binds from now on, also for those who wait. A 304 that is about another response than the one
+//! asked about confirms nothing: then the stored one answers only where it may stand in for a failure.
+
+use super::event::{Action, Head, Held};
+use super::{Context, Exchange, Phase, Sent, answer, copy, serve_all};
+use crate::flight::{Answer, Origin, Token};
+use crate::http::request::Method;
+use crate::http::storing::SetCookie;
+
+use crate::http::{Fields, Key, Reason, RequestHead, ResponseHead, storing, update, validators};
+use crate::store::Entry;
+use std::rc::Rc;
+
+impl Exchange {
+    pub(super) fn confirmed(
+        &mut self,
+        token: Option<Token>,
+        held: &Held,
+        sent: Sent,
+        head: &Head,
+        context: &Context<'_>,
+        actions: &mut Vec<Action>,
+    ) {
+        self.phase = Phase::Ended;
+        let about = Entry::read(held).filter(|entry| validators::selects(entry.fields, &head.fields));
+        let Some(entry) = about else {
+            let answer = match self.usable_on_error(Rc::clone(held), head.changed_at, context.now) {
+                Some(entry) => Answer { origin: Origin::StaleOnError(304), entry },
+                None => answer::confused(self.key(), context.now),
+            };
+            self.why = Reason::UpstreamFailed;
+            actions.extend(serve_all(token, answer));
+            return;
+        };
+        let fields = update::updated(entry.fields, &head.fields);
+        let response = as_response(&entry, &fields, head, context);
+        // A cookie is for this client, and no part of what is stored.
+        let cookies = head.fields.iter().filter(|(name, _)| *name == b"set-cookie");
+        let fields = if response.set_cookie && context.rule.cache.storing.set_cookie == SetCookie::Refuse {
+            Fields::of(fields.iter().chain(cookies).collect::<Vec<_>>())
+        } else {
+            fields
+        };
+        let partitioned = self.key().is_some_and(Key::is_partitioned);
+        // What is stored answered a GET, whatever confirms it now.
+        let request = RequestHead { method: Method::Get, ..self.request };
+        let verdict = storing::judge(
+            &request,
+            &response,
+            partitioned,
+            &context.rule.cache.storing,
+            sent.at,
+            context.now,
+        );
+        let updated = Entry {
+            meta: copy::meta(&response, verdict.store.as_ref().ok().copied(), sent.at, context.now),
+            key: entry.key,
+            selecting: &response.vary.selecting_fields(&self.fields),
+            tags: &copy::tags(&fields, &context.rule.cache.tags),
+            fields: fields.as_block(),
+            body: entry.body,
+        };
+        let updated: Held = Rc::new(updated.encode());
+        actions.push(match verdict.store {
+            Ok(_) => Action::Keep(sent.at, Rc::clone(&updated)),
+            // The permission under which it was stored is taken back.
+            Err(_) => Action::Discard,
+        });
+        let origin = Origin::Revalidated { stored: verdict.store.is_ok() };
+        let answer = Answer { origin, entry: updated };
+        match verdict.share {
+            Ok(()) => {
+                actions.push(Action::Forget);
+                actions.extend(serve_all(token, answer));
+            }
+            Err(reason) => {
+                actions.extend(self.release(token, None, reason, context));
+                actions.push(Action::Serve(answer));
+            }
+        }
+    }
+}
+
+/// The response as if it had come whole with the 304.
+fn as_response(entry: &Entry<'_>, fields: &Fields, head: &Head, context: &Context<'_>) -> ResponseHead {
+    let mut status = itoa::Buffer::new();
+    let status = status.format(entry.meta.status).as_bytes();
+    let age = head.fields.get(b"age").map(|age| (&b"age"[..], age));
+    let cookies = head.fields.iter().filter(|(name, _)| *name == b"set-cookie");
+    let all: Vec<(&[u8], &[u8])> =
+        [(&b":status"[..], status)].into_iter().chain(age).chain(fields.iter()).chain(cookies).collect();
+    ResponseHead::read(&Fields::of(all), context.now)
+}

@@ -1,0 +1,62 @@
+//! Requests that are told apart by their bodies: QUERY, and POST where a rule says so.
+//!
+//! Such a request is held until its body is there, for the body is part of its key; Envoy buffers it meanwhile. Only so
+//! much is waited for, and only for so long: a larger or later body lets the request pass, as if no rule named its
+//! method. (Without `allow_on_headers_stop_iteration` in its `PluginConfig`, Envoy shows no body of a request that is
+//! held, and each would wait until then.)
+
+use super::request::Arrival;
+use super::{At, Worker, rule};
+use crate::host::{Flow, Host, StreamId};
+use crate::http::request::Method;
+use crate::time::Mono;
+use std::collections::BTreeMap;
+
+/// What one worker waits for.
+#[derive(Default)]
+pub(super) struct Bodies {
+    awaited: BTreeMap<StreamId, (Mono, Arrival)>,
+}
+
+impl Bodies {
+    pub(super) fn forget(&mut self, stream: StreamId) {
+        self.awaited.remove(&stream);
+    }
+}
+
+impl<H: Host> Worker<H> {
+    /// Holds a request until its body is there.
+    pub(super) fn collect(&mut self, stream: StreamId, arrival: Arrival) -> Flow {
+        let patience = rule(&self.plan, arrival.rule_index).coalesce.wait_timeout;
+        self.bodies.awaited.insert(stream, (self.host.mono().after(patience), arrival));
+        Flow::Pause
+    }
+
+    pub(super) fn body_came(&mut self, stream: StreamId, len: usize, end: bool) -> Flow {
+        let Some((_, arrival)) = self.bodies.awaited.get(&stream) else { return Flow::Continue };
+        let most = rule(&self.plan, arrival.rule_index).cache.key.body.max_bytes;
+        let too_large = u64::try_from(len).map_or(true, |len| len > most);
+        if !end && !too_large {
+            return Flow::Pause;
+        }
+        let Some((_, mut arrival)) = self.bodies.awaited.remove(&stream) else { return Flow::Continue };
+        if !too_large {
+            arrival.body = Some(self.host.request_body(stream, len));
+            // With its body in the key it is to the cache what GET is.
+            arrival.request.method = Method::Get;
+            arrival.request.has_body = false;
+        }
+        self.begin(stream, arrival, At::Request)
+    }
+
+    /// On the tick: lets go on whose bodies do not come. Few enough to be done at once: nobody is replied to.
+    pub(super) fn give_up_bodies(&mut self, now: Mono) {
+        let late: Vec<_> =
+            self.bodies.awaited.iter().filter(|(_, (until, _))| now >= *until).map(|(id, _)| *id).collect();
+        for stream in late {
+            if let Some((_, arrival)) = self.bodies.awaited.remove(&stream) {
+                self.begin(stream, arrival, At::Later);
+            }
+        }
+    }
+}

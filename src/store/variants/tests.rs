@@ -1,0 +1,130 @@
+use super::*;
+use crate::http::Vary;
+use crate::http::key::{KeySpec, key};
+use proptest::prelude::*;
+
+fn request(language: &str) -> Fields {
+    Fields::of([(&b":path"[..], &b"/"[..]), (b"accept-language", language.as_bytes())])
+}
+
+fn selecting(language: &str) -> Vec<u8> {
+    Vary::read(&Fields::of([(&b"vary"[..], &b"accept-language"[..])])).selecting_fields(&request(language))
+}
+
+fn variant(language: &str, received_at: u64, of_use_until: u64, used_at: u64) -> Variant {
+    Variant {
+        selecting: selecting(language),
+        received_at: Wall(received_at),
+        of_use_until: Wall(of_use_until),
+        used_at: Wall(used_at),
+    }
+}
+
+fn of(variants: &[Variant]) -> Index {
+    let mut index = Index::new(b"key");
+    for variant in variants {
+        index.admit(variant.clone(), MAX_VARIANTS, Wall(0));
+    }
+    index
+}
+
+#[test]
+fn a_request_selects_its_own_variant() {
+    let index = of(&[variant("de", 1, 9, 1), variant("fr", 2, 9, 2)]);
+    let selected = |language| {
+        let found = index.selected(&request(language));
+        found.iter().map(|variant| variant.received_at.0).collect::<Vec<_>>()
+    };
+    assert_eq!(selected("de"), [1]);
+    assert_eq!(selected("fr"), [2]);
+    assert!(selected("en").is_empty());
+}
+
+#[test]
+fn of_several_that_are_selected_the_last_received_comes_first() {
+    let by_path = Variant {
+        selecting: Vary::read(&Fields::of([(&b"vary"[..], &b"accept"[..])])).selecting_fields(&request("de")),
+        ..variant("de", 7, 9, 1)
+    };
+    let index = of(&[variant("de", 1, 9, 1), by_path]);
+    let found: Vec<_> = index.selected(&request("de")).iter().map(|variant| variant.received_at.0).collect();
+    assert_eq!(found, [7, 1]);
+}
+
+#[test]
+fn the_list_takes_so_many_and_not_one_more() {
+    let now = Wall(100);
+    let mut index = Index::new(b"key");
+    for n in 0..3 {
+        assert_eq!(index.admit(variant(&n.to_string(), n, 200, n), 3, now), []);
+    }
+    let gone = index.admit(variant("new", 50, 200, 50), 3, now);
+    assert_eq!(gone, [variant("0", 0, 200, 0)], "asked for longest ago");
+    assert_eq!(index.variants().len(), 3);
+    let gone = index.admit(variant("new", 60, 200, 60), 3, now);
+    assert_eq!(gone, [], "the same again drives out nobody");
+}
+
+#[test]
+fn what_is_of_no_more_use_goes_before_what_is_seldom_asked_for() {
+    let mut index = of(&[variant("seldom", 1, 200, 1), variant("useless", 2, 100, 90)]);
+    assert_eq!(index.admit(variant("new", 3, 200, 99), 2, Wall(100)), [variant("useless", 2, 100, 90)]);
+}
+
+#[test]
+fn a_use_is_noted_once_a_second() {
+    let mut index = of(&[variant("de", 0, 9_999, 0)]);
+    assert!(!index.use_now(&selecting("de"), Wall(999)));
+    assert!(index.use_now(&selecting("de"), Wall(1_000)));
+    assert!(!index.use_now(&selecting("de"), Wall(1_001)));
+    assert!(!index.use_now(&selecting("fr"), Wall(9_000)));
+}
+
+#[test]
+fn of_two_copies_the_later_variants_are_joined() {
+    let mut one = of(&[variant("de", 5, 9, 1), variant("fr", 1, 9, 1)]);
+    one.join(&of(&[variant("de", 4, 9, 1), variant("fr", 2, 9, 1), variant("en", 3, 9, 1)]), 8, Wall(0));
+    let known = ["de", "fr", "en"].map(|language| one.received_at(&selecting(language)).unwrap().0);
+    assert_eq!(known, [5, 2, 3]);
+    one.drop_outdated(Wall(3));
+    assert_eq!(one.variants().len(), 1);
+}
+
+#[test]
+fn variants_and_keys_have_digests_of_their_own() {
+    let key = key(&KeySpec::default(), &request("de")).unwrap();
+    let digests =
+        [digest(key.bytes(), &selecting("de")), digest(key.bytes(), &selecting("fr")), key.digest()];
+    assert_ne!(digests[0], digests[1]);
+    assert_ne!(digests[0], digests[2]);
+    assert_ne!(digest(b"ab", b"c"), digest(b"a", b"bc"));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_an_index_or_a_miss(mut bytes in prop::collection::vec(any::<u8>(), 0..120), own in any::<bool>()) {
+        if own && bytes.len() > 3 {
+            bytes[..3].copy_from_slice(MAGIC);
+        }
+        if let Some(index) = Index::read(&bytes) {
+            prop_assert_eq!(index.encode(), bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back(variants in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..40), any::<u64>(), any::<u64>(), any::<u64>()), 0..20)) {
+        let mut index = Index::new(b"some key");
+        for (selecting, received_at, of_use_until, used_at) in variants {
+            let variant = Variant { selecting, received_at: Wall(received_at), of_use_until: Wall(of_use_until), used_at: Wall(used_at) };
+            index.admit(variant, 8, Wall(0));
+            prop_assert!(index.variants().len() <= 8);
+        }
+        let bytes = index.encode();
+        prop_assert_eq!(Index::read(&bytes), Some(index));
+        for len in 0..bytes.len() {
+            if let Some(shorter) = Index::read(&bytes[..len]) {
+                prop_assert_eq!(shorter.encode(), &bytes[..len]);
+            }
+        }
+    }
+}
