@@ -13,6 +13,8 @@ pub mod reason;
 pub mod request;
 pub mod response;
 pub mod storing;
+pub mod update;
+pub mod validators;
 pub mod vary;
 
 pub use cache_control::{RequestDirectives, ResponseDirectives};
