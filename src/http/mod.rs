@@ -9,6 +9,7 @@ pub mod freshness;
 pub mod key;
 pub mod proxy_status;
 mod query;
+pub mod range;
 pub mod reason;
 pub mod request;
 pub mod response;
