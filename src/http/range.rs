@@ -110,7 +110,7 @@ pub fn resolve(specs: &[Spec], length: u64) -> Cut {
 /// Whether a stored response with this status and these fields is one that ranges are cut from: it would go out as a
 /// 200 (§14.2), and is not itself a part.
 pub fn may_be_cut(status: u16, block: &[u8]) -> bool {
-    status == 200 && !fields::iterate(block).any(|(name, _)| name == b"content-range")
+    status == 200 && !has(block, CONTENT_RANGE)
 }
 
 /// Fields and body of the 206 (§15.3.7) that answers with `parts`, as [`resolve`] found them, of the response stored
@@ -119,14 +119,11 @@ pub fn may_be_cut(status: u16, block: &[u8]) -> bool {
 /// All its fields go along, since a client that asks for a part first has none of them. `boundary` parts several
 /// parts, and must not be in the body: [`boundary`].
 pub fn partial(block: &[u8], body: &[u8], parts: &[Part], boundary: &str) -> (Fields, Vec<u8>) {
-    let whole = u64::try_from(body.len()).unwrap_or(u64::MAX);
-    let mut extra = Vec::new();
     if let [part] = parts {
-        part.write_content_range(Some(whole), &mut extra);
-        let kept = fields::iterate(block).filter(|(name, _)| !is_of_the_whole(name));
-        let fields = Fields::of(kept.chain([(CONTENT_RANGE, &extra[..])]));
-        return (fields, part.of(body).to_vec());
+        let whole = u64::try_from(body.len()).ok();
+        return (one_part(block, *part, whole), part.of(body).to_vec());
     }
+    let mut extra = Vec::new();
     extra.extend_from_slice(b"multipart/byteranges; boundary=");
     extra.extend_from_slice(boundary.as_bytes());
     let kept = fields::iterate(block).filter(|(name, _)| !is_of_the_whole(name) && *name != CONTENT_TYPE);
@@ -134,6 +131,14 @@ pub fn partial(block: &[u8], body: &[u8], parts: &[Part], boundary: &str) -> (Fi
     let content_type =
         fields::iterate(block).find_map(|(name, value)| (name == CONTENT_TYPE).then_some(value));
     (fields, multipart(body, parts, content_type, boundary))
+}
+
+/// Fields of a 206 with one part, of a representation whose length may be known.
+pub(super) fn one_part(block: &[u8], part: Part, complete: Option<u64>) -> Fields {
+    let mut content_range = Vec::new();
+    part.write_content_range(complete, &mut content_range);
+    let kept = fields::iterate(block).filter(|(name, _)| !is_of_the_whole(name));
+    Fields::of(kept.chain([(CONTENT_RANGE, &content_range[..])]))
 }
 
 /// A boundary that is not in `body`: its own digest, which nobody can put into it.
@@ -159,19 +164,32 @@ pub fn unsatisfiable(block: &[u8], length: u64) -> Fields {
 /// Whether the condition of If-Range holds for the response stored as `block` (§13.1.5); if not, Range is ignored.
 ///
 /// A wrong yes would splice two representations, so doubt is a no: tags are compared strongly, and a date is believed
-/// only if it is that of Last-Modified to the byte and proves to be a strong validator.
+/// only if it is that of Last-Modified to the byte and proves to be a strong validator, which a weak tag beside it
+/// denies.
 pub fn if_range_holds(value: &[u8], block: &[u8], now: Wall) -> bool {
     let value = trim(value);
-    match only(block, b"etag") {
-        Some(tag) if strong_eq(value, tag) => true,
-        _ => strong_last_modified(block, now).is_some_and(|date| date == value),
+    if has(block, ETAG) {
+        let Some(tag) = strong_tag(block) else { return false };
+        if strong_eq(value, tag) {
+            return true;
+        }
     }
+    strong_last_modified(block, now).is_some_and(|date| date == value)
 }
 
 /// Whether two entity tags are the same by strong comparison (§8.8.3.2).
-pub(super) fn strong_eq(one: &[u8], other: &[u8]) -> bool {
-    let opaque = one.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-    one == other && opaque.is_some_and(|opaque| !opaque.contains(&b'"'))
+fn strong_eq(one: &[u8], other: &[u8]) -> bool {
+    one == other && is_strong(one)
+}
+
+fn is_strong(tag: &[u8]) -> bool {
+    let opaque = tag.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    opaque.is_some_and(|opaque| !opaque.contains(&b'"'))
+}
+
+/// The entity tag of a response, if it is a strong one.
+pub(super) fn strong_tag(block: &[u8]) -> Option<&[u8]> {
+    only(block, ETAG).filter(|tag| is_strong(tag))
 }
 
 /// Last-Modified, if it is a strong validator (§8.8.2.2): Date shows that the response was made at least a second
@@ -181,6 +199,10 @@ pub(super) fn strong_last_modified(block: &[u8], now: Wall) -> Option<&[u8]> {
     let changed = date::parse(last_modified, now)?;
     let made = date::parse(only(block, b"date")?, now)?;
     (changed.after(DATE_GRAIN) <= made).then_some(last_modified)
+}
+
+pub(super) fn has(block: &[u8], name: &[u8]) -> bool {
+    fields::iterate(block).any(|(other, _)| other == name)
 }
 
 /// The value of `name` if the field stands in the block exactly once.
@@ -224,7 +246,7 @@ impl Spec {
 
 impl Part {
     /// Its bytes; none where `body` does not have them all.
-    fn of(self, body: &[u8]) -> &[u8] {
+    pub(super) fn of(self, body: &[u8]) -> &[u8] {
         let first = usize::try_from(self.first).unwrap_or(usize::MAX);
         let end = usize::try_from(self.last.saturating_add(1)).unwrap_or(usize::MAX);
         body.get(first..end).unwrap_or_default()
@@ -306,7 +328,7 @@ fn push_number(number: u64, out: &mut Vec<u8>) {
 }
 
 /// Without the blanks around it (§5.6.3).
-fn trim(mut text: &[u8]) -> &[u8] {
+pub(super) fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
         text = rest;
     }
@@ -319,7 +341,8 @@ pub const MAX_SPECS: usize = 16;
 /// The only range unit there is (§14.1).
 pub(super) const UNIT: &[u8] = b"bytes";
 pub(super) const CONTENT_RANGE: &[u8] = b"content-range";
-const CONTENT_TYPE: &[u8] = b"content-type";
+pub(super) const ETAG: &[u8] = b"etag";
+pub(super) const CONTENT_TYPE: &[u8] = b"content-type";
 /// Fields that say how a resource is reached, whatever the answer.
 const OF_THE_RESOURCE: [&[u8]; 5] =
     [b"accept-ranges", b"strict-transport-security", b"timing-allow-origin", b"vary", b"via"];
