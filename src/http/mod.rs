@@ -2,12 +2,14 @@
 
 pub mod cache_control;
 pub mod cache_status;
+pub mod content_range;
 pub mod date;
 pub mod end_to_end;
 pub mod fields;
 pub mod freshness;
 pub mod key;
 pub mod list;
+pub mod partial;
 pub mod proxy_status;
 mod query;
 pub mod range;
