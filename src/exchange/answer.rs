@@ -26,13 +26,16 @@ pub struct Served {
     pub why: Reason,
 }
 
+/// A plain answer from L1.
+pub const FROM_L1: Served = Served { origin: Origin::L1, collapsed: false, why: Reason::UriMiss };
+
 /// The fields of a reply from `entry`.
 pub fn served(entry: &Entry<'_>, how: Served, now: Wall) -> Fields {
     marked(entry.fields, entry, how, now)
 }
 
 /// `block`, made of the fields of `entry`, with what every reply says.
-pub(super) fn marked(block: &[u8], entry: &Entry<'_>, how: Served, now: Wall) -> Fields {
+pub fn marked(block: &[u8], entry: &Entry<'_>, how: Served, now: Wall) -> Fields {
     let mut status = Vec::with_capacity(64);
     cache_status(entry, how, now).write(&mut status);
     if matches!(how.origin, Origin::Refused | Origin::Failed) {

@@ -119,6 +119,8 @@ pub enum Action {
     Discard,
     /// Store a complete response that was asked for at this time in all tiers.
     Keep(Wall, Held),
+    /// Store a part of a response that was asked for at this time.
+    KeepPart(Wall, Held),
     /// End the flight and tell the waiters.
     End(Token, Outcome),
     /// Have the resource fetched anew in the background.

@@ -32,6 +32,9 @@ impl Exchange {
             self.confirmed(token, held, sent, &head, context, actions);
             return;
         }
+        if let Some(held) = held.as_ref().filter(|_| self.request.method == Method::Head) {
+            actions.extend(self.told_by_head(held, sent, &head, context));
+        }
         let stand_in =
             held.filter(|_| failed).and_then(|held| self.usable_on_error(held, head.changed_at, context.now));
         if let Some(entry) = stand_in {

@@ -24,7 +24,7 @@ mod validation;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Served, served, served_until};
+pub use answer::{FROM_L1, Served, marked, served, served_until};
 pub use copy::Copy;
 pub use event::{Action, Event, Head, Held, Interest, Lookup, Route};
 pub use reply::{Reply, reply};
@@ -208,11 +208,14 @@ impl Exchange {
             }
             // ## Copying => Ended: the response is complete
             (Phase::Copying { token, copy }, Event::Complete) => {
-                let (keep, requested_at) = (copy.is_kept(), copy.requested_at());
+                let (keep, requested_at, status) = (copy.is_kept(), copy.requested_at(), copy.status());
                 let entry: Held = Rc::new(copy.into_entry(self.key()));
                 let mut actions = Vec::new();
                 if keep {
-                    actions.push(Action::Keep(requested_at, Rc::clone(&entry)));
+                    actions.push(match status {
+                        206 => Action::KeepPart(requested_at, Rc::clone(&entry)),
+                        _ => Action::Keep(requested_at, Rc::clone(&entry)),
+                    });
                 }
                 let answer = Answer { origin: Origin::Upstream, entry };
                 actions.extend(token.map(|token| Action::End(token, Outcome::Answer(answer))));

@@ -246,6 +246,7 @@ fn word(action: &Action) -> String {
         }
         Action::Fill(_) => "fill".into(),
         Action::Keep(..) => "keep".into(),
+        Action::KeepPart(..) => "keep part".into(),
         Action::End(token, outcome) => {
             assert_eq!(*token, TOKEN);
             match outcome {

@@ -6,11 +6,12 @@
 
 use super::event::{Action, Head, Held};
 use super::{Context, Exchange, Phase, Sent, answer, copy, serve_all};
+use crate::breaker;
 use crate::flight::{Answer, Origin, Token};
 use crate::http::request::Method;
 use crate::http::storing::SetCookie;
 
-use crate::http::{Fields, Key, Reason, RequestHead, ResponseHead, storing, update, validators};
+use crate::http::{Fields, Key, Reason, RequestHead, ResponseHead, Verdict, storing, update, validators};
 use crate::store::Entry;
 use std::rc::Rc;
 
@@ -35,8 +36,7 @@ impl Exchange {
             actions.extend(serve_all(token, answer));
             return;
         };
-        let fields = update::updated(entry.fields, &head.fields);
-        let response = as_response(&entry, &fields, head, context);
+        let (fields, response) = brought_up_to_date(&entry, head, context);
         // A cookie is for this client, and no part of what is stored.
         let cookies = head.fields.iter().filter(|(name, _)| *name == b"set-cookie");
         let fields = if response.set_cookie && context.rule.cache.storing.set_cookie == SetCookie::Refuse {
@@ -44,26 +44,7 @@ impl Exchange {
         } else {
             fields
         };
-        let partitioned = self.key().is_some_and(Key::is_partitioned);
-        // What is stored answered a GET, whatever confirms it now.
-        let request = RequestHead { method: Method::Get, ..self.request };
-        let verdict = storing::judge(
-            &request,
-            &response,
-            partitioned,
-            &context.rule.cache.storing,
-            sent.at,
-            context.now,
-        );
-        let updated = Entry {
-            meta: copy::meta(&response, verdict.store.as_ref().ok().copied(), sent.at, context.now),
-            key: entry.key,
-            selecting: &response.vary.selecting_fields(&self.fields),
-            tags: &copy::tags(&fields, &context.rule.cache.tags),
-            fields: fields.as_block(),
-            body: entry.body,
-        };
-        let updated: Held = Rc::new(updated.encode());
+        let (verdict, updated) = self.rejudged(&entry, &fields, &response, sent, context);
         actions.push(match verdict.store {
             Ok(_) => Action::Keep(sent.at, Rc::clone(&updated)),
             // The permission under which it was stored is taken back.
@@ -82,6 +63,63 @@ impl Exchange {
             }
         }
     }
+}
+
+impl Exchange {
+    /// What the answer to HEAD says of the response that is stored for GET (RFC 9111 §4.3.5): its fields bring that up
+    /// to date, or show that it is not what the upstream has now.
+    pub(super) fn told_by_head(
+        &self,
+        held: &Held,
+        sent: Sent,
+        head: &Head,
+        context: &Context<'_>,
+    ) -> Option<Action> {
+        let entry = Entry::read(held).filter(|entry| entry.meta.status == 200 && self.fits(entry))?;
+        if head.response.status != 200 || head.outcome != breaker::Outcome::Success {
+            return None;
+        }
+        let length = head.response.content_length;
+        let same_length = length.is_none_or(|length| usize::try_from(length) == Ok(entry.body.len()));
+        if !same_length || !validators::selects(entry.fields, &head.fields) {
+            return (!same_length || entry.condition().is_some()).then_some(Action::Discard);
+        }
+        let (fields, response) = brought_up_to_date(&entry, head, context);
+        let (verdict, updated) = self.rejudged(&entry, &fields, &response, sent, context);
+        Some(if verdict.store.is_ok() { Action::Keep(sent.at, updated) } else { Action::Discard })
+    }
+
+    /// A stored response with its fields brought up to date, judged like a new one. It answered a GET, whatever
+    /// confirms it now.
+    fn rejudged(
+        &self,
+        entry: &Entry<'_>,
+        fields: &Fields,
+        response: &ResponseHead,
+        sent: Sent,
+        context: &Context<'_>,
+    ) -> (Verdict, Held) {
+        let request = RequestHead { method: Method::Get, ..self.request };
+        let partitioned = self.key().is_some_and(Key::is_partitioned);
+        let policy = &context.rule.cache.storing;
+        let verdict = storing::judge(&request, response, partitioned, policy, sent.at, context.now);
+        let updated = Entry {
+            meta: copy::meta(response, verdict.store.as_ref().ok().copied(), sent.at, context.now),
+            key: entry.key,
+            selecting: &response.vary.selecting_fields(&self.fields),
+            tags: &copy::tags(fields, &context.rule.cache.tags),
+            fields: fields.as_block(),
+            body: entry.body,
+        };
+        (verdict, Rc::new(updated.encode()))
+    }
+}
+
+/// A stored response's fields with those that came, and what they say of it as if it had come whole.
+fn brought_up_to_date(entry: &Entry<'_>, head: &Head, context: &Context<'_>) -> (Fields, ResponseHead) {
+    let fields = update::updated(entry.fields, &head.fields);
+    let response = as_response(entry, &fields, head, context);
+    (fields, response)
 }
 
 /// The response as if it had come whole with the 304.

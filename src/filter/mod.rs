@@ -13,6 +13,7 @@ mod breakers;
 pub mod bridge;
 mod flights;
 mod hot;
+mod parts;
 mod refreshes;
 mod request;
 mod response;
@@ -22,7 +23,7 @@ mod tick;
 mod tiers;
 
 use crate::config::plan::{Plan, Rule};
-use crate::exchange::{Action, Context, Event, Exchange, Served, reply};
+use crate::exchange::{Action, Context, Event, Exchange, Served, fits, reply};
 use crate::flight::stripe::WorkerId;
 use crate::flight::{Answer, Origin};
 use crate::host::{CalloutId, Flow, Host, QueueId, Role, StreamId};
@@ -166,6 +167,10 @@ impl<H: Host> Worker<H> {
             Action::Keep(requested_at, entry) => {
                 let digest = slot.exchange.key()?.digest();
                 self.keep(requested_at, digest, &entry, rule.cache.max_variants);
+            }
+            Action::KeepPart(requested_at, entry) => {
+                let key = slot.exchange.key()?.clone();
+                self.keep_part(requested_at, &key, &entry, rule);
             }
             Action::End(token, outcome) => {
                 if self.end_flight(token, outcome) {

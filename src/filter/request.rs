@@ -8,9 +8,8 @@ use super::hot;
 use super::{At, Slot as Stream, Worker, rule};
 use crate::config::plan::{Advice, Scope};
 use crate::exchange::{
-    Event, Exchange, Held, Interest, Route, Served, answers, may_refresh, reply, served_until,
+    Event, Exchange, FROM_L1, Held, Interest, Route, answers, may_refresh, reply, served_until,
 };
-use crate::flight::Origin;
 use crate::host::{Flow, Host, StreamId};
 use crate::http::key::{self, Key};
 use crate::http::request::{Handling, Method};
@@ -142,6 +141,9 @@ impl<H: Host> Worker<H> {
         let Asked { rule_index, key, request, fields, refresh } = *asked;
         let value = match self.find(key, request, fields) {
             Ok(value) => value,
+            Err(_) if request.range && self.answer_part(stream, rule_index, key, request, fields) => {
+                return L1::Answered;
+            }
             Err(why) => return L1::Not(why, None),
         };
         let read = l1::unwrap(&value).and_then(|(_, bytes)| Some((Entry::read(bytes)?, bytes)));
@@ -239,8 +241,6 @@ fn kept(
     let (kept_until, bytes) = l1::unwrap(value)?;
     Entry::read(bytes).filter(|entry| may_answer(entry) && (now < kept_until || !can_ask))
 }
-
-const FROM_L1: Served = Served { origin: Origin::L1, collapsed: false, why: Reason::UriMiss };
 
 /// Method, authority and path; pseudo fields stand first, so this is short.
 fn target(fields: &Fields) -> (&[u8], &[u8], &[u8]) {

@@ -53,12 +53,6 @@ impl<H: Host> Worker<H> {
         Ok(value)
     }
 
-    /// The index of a key's variants in L1.
-    pub(super) fn index(&self, key: &[u8], digest: Digest) -> Option<Index> {
-        let (value, _) = self.slot(self.tiers.geometry.slot(digest));
-        Index::read(l1::unwrap(&value)?.1).filter(|index| index.key == key)
-    }
-
     /// A variant was asked for: the least used will go first. A lost race loses one note.
     fn note_use(&self, key: &Key, mut index: Index, selecting: &[u8]) {
         if !index.use_now(selecting, self.host.wall()) {

@@ -54,6 +54,8 @@ pub enum Reason {
     NoLifetime,
     /// The lifetime is over on arrival.
     Expired,
+    /// A stream of events, which has no end to wait for.
+    EventStream,
     /// The response is larger than any tier takes.
     TooLarge,
 
@@ -74,7 +76,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, for metrics that are defined ahead.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Disabled,
         Self::Method,
         Self::RequestBody,
@@ -97,6 +99,7 @@ impl Reason {
         Self::Status,
         Self::NoLifetime,
         Self::Expired,
+        Self::EventStream,
         Self::TooLarge,
         Self::Uncacheable,
         Self::WaitTimeout,
@@ -130,6 +133,7 @@ impl Reason {
             Self::Status => "status",
             Self::NoLifetime => "no-lifetime",
             Self::Expired => "expired",
+            Self::EventStream => "event-stream",
             Self::TooLarge => "too-large",
             Self::Uncacheable => "uncacheable",
             Self::WaitTimeout => "wait-timeout",

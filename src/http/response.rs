@@ -32,8 +32,8 @@ pub struct ResponseHead {
     pub content_length: Option<u64>,
     /// Whether it can be validated later: it has an ETag, or a Last-Modified that is a date.
     pub has_validator: bool,
-    /// Whether it has a Content-Type.
-    pub content_type: bool,
+    /// Whether it is a stream of server-sent events.
+    pub event_stream: bool,
 }
 
 impl ResponseHead {
@@ -62,7 +62,7 @@ impl ResponseHead {
                 }
                 b"etag" => head.has_validator |= !value.is_empty(),
                 b"last-modified" => head.has_validator |= date::parse(value, received_at).is_some(),
-                b"content-type" => head.content_type = true,
+                b"content-type" => head.event_stream |= is_event_stream(value),
                 _ => {}
             }
         }
@@ -74,6 +74,12 @@ fn is_first(lines: &mut u32) -> bool {
     let first = *lines == 0;
     *lines = lines.saturating_add(1);
     first
+}
+
+/// `text/event-stream`, with or without parameters.
+fn is_event_stream(content_type: &[u8]) -> bool {
+    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// Three digits.
@@ -139,7 +145,7 @@ mod tests {
             set_cookie: true,
             content_length: Some(12),
             has_validator: true,
-            content_type: true,
+            event_stream: false,
         };
         assert_eq!(head, expected);
         assert_eq!(read(&[]), ResponseHead::default());

@@ -79,7 +79,12 @@ pub fn judge(
     received_at: Wall,
 ) -> Verdict {
     let permission = permission(request, response, partitioned, policy, received_at);
-    let share = permission.and(if response.directives.no_cache { Err(Reason::NoCache) } else { Ok(()) });
+    let share = permission.and(match response {
+        // A part is for who asked for it; it may be kept for others who ask for what lies within it.
+        ResponseHead { status: 206, .. } => Err(Reason::Range),
+        ResponseHead { directives, .. } if directives.no_cache => Err(Reason::NoCache),
+        _ => Ok(()),
+    });
     let store = permission.and_then(|()| kept(response, policy, requested_at, received_at));
     Verdict { share, store }
 }
@@ -98,11 +103,12 @@ fn permission(
         (Handling::Pass(reason), _) => return Err(reason),
         (Handling::Cacheable | Handling::Invalidates, _) => return Err(Reason::Method),
     }
-    if response.status == 206 {
+    // A part that nobody asked for is no answer that could be understood.
+    if response.status == 206 && !request.range {
         return Err(Reason::Range);
     }
     // "the response status code is final", and neither a part of a response nor an update of one.
-    if !matches!(response.status, 200..=205 | 207..=303 | 305..=599) {
+    if !matches!(response.status, 200..=303 | 305..=599) {
         return Err(Reason::Status);
     }
     // RFC 9111 §5.2.2.3: must-understand limits caching to known statuses, and for those lifts no-store.
@@ -111,6 +117,9 @@ fn permission(
     }
     if directives.no_store && !directives.must_understand {
         return Err(Reason::NoStore);
+    }
+    if response.event_stream {
+        return Err(Reason::EventStream);
     }
     if directives.private && !partitioned {
         return Err(Reason::Private);
@@ -159,7 +168,7 @@ fn kept(
     let fresh_for = match fresh_for {
         Ok(fresh_for) => fresh_for,
         // Never to be reused as it is, and yet of use: the next request asks whether it has changed (§4.3).
-        Err(_) if response.has_validator => Duration::ZERO,
+        Err(_) if response.has_validator && response.status != 206 => Duration::ZERO,
         Err(reason) => return Err(reason),
     };
     // s-maxage has the meaning of proxy-revalidate (RFC 9111 §5.2.2.10).
