@@ -13,6 +13,8 @@ pub mod reason;
 pub mod request;
 pub mod response;
 pub mod storing;
+mod structured;
+pub mod targeted;
 pub mod vary;
 
 pub use cache_control::{RequestDirectives, ResponseDirectives};
