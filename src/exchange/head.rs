@@ -75,7 +75,8 @@ impl Exchange {
             .response
             .content_length
             .is_some_and(|len| usize::try_from(len).map_or(true, |len| len > context.max_body_bytes));
-        let refusal = verdict.share.err().or(too_large.then_some(Reason::TooLarge));
+        let other = (!self.is_as_searched(&head.fields)).then_some(Reason::VaryMiss);
+        let refusal = verdict.share.err().or(other).or(too_large.then_some(Reason::TooLarge));
         let mut token = token;
         if let Some(reason) = refusal {
             let failure = failed.then_some(head.response.status);
@@ -146,8 +147,9 @@ impl Exchange {
             Some(status) => Outcome::Answer(answer::failed(self.key(), status, context.now)),
             None => Outcome::Alone(reason),
         };
-        // A HEAD or a part is never shared: that says nothing about a GET of the whole.
-        let learnt = failure.is_none() && !matches!(reason, Reason::Method | Reason::Range);
+        // A HEAD or a part is never shared: that says nothing about a GET of the whole. Nor does one query about another.
+        let learnt =
+            failure.is_none() && !matches!(reason, Reason::Method | Reason::Range | Reason::VaryMiss);
         let remember = learnt.then_some(Action::Remember(reason));
         remember.into_iter().chain(token.map(|token| Action::End(token, outcome))).collect()
     }

@@ -17,6 +17,7 @@ mod parts;
 mod refreshes;
 mod request;
 mod response;
+mod searches;
 mod slots;
 mod tasks;
 mod tick;
@@ -165,8 +166,12 @@ impl<H: Host> Worker<H> {
                 self.fill(requested_at, digest, &entry, rule.cache.max_variants);
             }
             Action::Keep(requested_at, entry) => {
-                let digest = slot.exchange.key()?.digest();
-                self.keep(requested_at, digest, &entry, rule.cache.max_variants);
+                let read = Entry::read(&entry)?;
+                let (key, entry) = match self.rekeyed(slot, &rule.cache.key, &read) {
+                    Some(searched) => searched,
+                    None => (slot.exchange.key()?.clone(), Rc::clone(&entry)),
+                };
+                self.keep(requested_at, key.digest(), &entry, rule.cache.max_variants);
             }
             Action::KeepPart(requested_at, entry) => {
                 let key = slot.exchange.key()?.clone();

@@ -95,20 +95,33 @@ impl<H: Host> Worker<H> {
                 Err(reason) => (Interest::None, reason),
             },
         };
-        let (why, held) = match &interest {
-            Interest::Cacheable(key) if rule.cache.enabled => {
+        let mut interest = interest;
+        let (mut why, mut held, mut searched) = (why, None, None);
+        if let Interest::Cacheable(key) = &mut interest
+            && rule.cache.enabled
+        {
+            let ask = |worker: &mut Self, key: &Key| {
                 let asked = Asked { rule_index, key, request: &request, fields: &fields, refresh };
-                match self.ask_l1(stream, &asked) {
-                    L1::Answered => return Flow::Pause,
-                    L1::Not(why, held) => (why, held),
-                }
+                worker.ask_l1(stream, &asked)
+            };
+            let mut found = ask(self, key);
+            if let L1::Not(Reason::UriMiss, None) = found
+                && body.is_none()
+                && let Some((search, form)) = self.searched(&rule.cache.key, &fields)
+            {
+                searched = Some((search, std::mem::replace(key, form)));
+                found = ask(self, key);
             }
-            _ => (why, None),
-        };
+            (why, held) = match found {
+                L1::Answered => return Flow::Pause,
+                L1::Not(why, held) => (why, held),
+            };
+        }
         let known = held.as_deref().and_then(|held| Entry::read(held)).map(|entry| entry.meta.received_at);
         let known = known.unwrap_or_default();
         let (route, why) = self.route(&interest, rule_index, &request, why);
         let mut exchange = Exchange::new(rule_index, interest, request, fields, why, held);
+        exchange.searched = searched;
         exchange.refresh = refresh.then_some(known);
         self.streams.insert(stream, Stream { exchange, deadline: None, callout: None, breaker: None });
         self.drive(stream, Event::Routed(route), at)

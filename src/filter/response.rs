@@ -8,15 +8,18 @@ use crate::http::{Fields, ResponseHead, list};
 
 impl<H: Host> Worker<H> {
     pub(super) fn responded(&mut self, stream: StreamId, end: bool) -> Flow {
-        if !self.streams.contains_key(&stream) {
-            return Flow::Continue;
-        }
+        let Some(slot) = self.streams.get(&stream) else { return Flow::Continue };
+        let rule_index = slot.exchange.rule;
         let source = self.host.response_source(stream);
         if source == Source::Own {
             return Flow::Continue;
         }
         let fields = self.respaced(stream, self.host.response_fields(stream));
-        let response = ResponseHead::read(&fields, self.host.wall());
+        let response = ResponseHead::read_for(
+            &super::rule(&self.plan, rule_index).cache.targeted,
+            &fields,
+            self.host.wall(),
+        );
         let outcome = match source {
             Source::UpstreamFailure => breaker::Outcome::Failure,
             Source::Upstream => breaker::Outcome::of_status(response.status),

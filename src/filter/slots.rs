@@ -146,6 +146,12 @@ impl<H: Host> Worker<H> {
         });
     }
 
+    /// Writes what is not an entry into its slot.
+    pub(super) fn note(&mut self, digest: Digest, bytes: &[u8]) {
+        let slot = self.tiers.geometry.slot(digest);
+        self.write(slot, |_| Some(bytes.to_vec()));
+    }
+
     /// Writes what `make` makes of a slot's value into it, and books it; `None` if it makes nothing. What is too large
     /// is made and not written.
     fn write(&mut self, slot: Slot, mut make: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Option<()> {

@@ -6,6 +6,7 @@
 //! not lets a client choose what others get: names are let in decoded and in any case, but left out by their raw bytes
 //! only, and a parameter with a `;` in it, which some servers read as two, is never left out.
 
+use super::form;
 use super::key::{Key, MAX_KEY_BYTES, QuerySpec};
 use super::reason::Reason;
 
@@ -77,36 +78,9 @@ fn is_allowed(pattern: &[u8], name: &[u8]) -> bool {
         Some(start) => (start, true),
         None => (pattern, false),
     };
-    let mut name = decoded(name);
+    let mut name = form::decoded(name);
     start.iter().all(|byte| name.next().is_some_and(|found| found.eq_ignore_ascii_case(byte)))
         && (any_ending || name.next().is_none())
-}
-
-/// `name` with its percent-encoding undone; what is no such encoding is taken as it stands.
-fn decoded(name: &[u8]) -> impl Iterator<Item = u8> {
-    let mut rest = name;
-    std::iter::from_fn(move || {
-        let (byte, tail) = match rest {
-            [b'%', high, low, tail @ ..] => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => ((high << 4) | low, tail),
-                _ => (b'%', rest.get(1..)?),
-            },
-            [b'+', tail @ ..] => (b' ', tail),
-            [byte, tail @ ..] => (*byte, tail),
-            [] => return None,
-        };
-        rest = tail;
-        Some(byte)
-    })
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => digit.checked_sub(b'0'),
-        b'a'..=b'f' => digit.checked_sub(b'a' - 10),
-        b'A'..=b'F' => digit.checked_sub(b'A' - 10),
-        _ => None,
-    }
 }
 
 /// Up to so many parameters are sorted without an allocation.

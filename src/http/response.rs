@@ -7,6 +7,7 @@
 use super::cache_control::{ResponseDirectives, delta_seconds};
 use super::date;
 use super::fields::Fields;
+use super::targeted;
 use super::vary::Vary;
 use crate::time::Wall;
 use std::time::Duration;
@@ -39,6 +40,12 @@ pub struct ResponseHead {
 impl ResponseHead {
     /// Reads a response's fields, `:status` included; `received_at` places dates with two-digit years.
     pub fn read(fields: &Fields, received_at: Wall) -> Self {
+        Self::read_for(&[], fields, received_at)
+    }
+
+    /// As [`Self::read`], for a cache that the fields `targeted` speak to, the first before the second: a valid one
+    /// stands in place of Cache-Control and Expires (RFC 9213 §2.2).
+    pub fn read_for(targeted: &[String], fields: &Fields, received_at: Wall) -> Self {
         let mut head = Self::default();
         let (mut ages, mut dates, mut lengths) = (0_u32, 0_u32, 0_u32);
         for (name, value) in fields.iter() {
@@ -65,6 +72,11 @@ impl ResponseHead {
                 b"content-type" => head.event_stream |= is_event_stream(value),
                 _ => {}
             }
+        }
+        let spoken_to = |name: &String| targeted::read(fields.values(name.as_bytes()));
+        if let Some(directives) = targeted.iter().find_map(spoken_to) {
+            head.directives = directives;
+            head.expires = None;
         }
         head
     }
