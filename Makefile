@@ -52,12 +52,13 @@ bench: wasm envoy wrk ## Measure an L1 hit against Envoy's direct_response and i
 ## ---- Checking it
 
 .PHONY: test
-test: ## Everything CI checks: lint, unit, simulation, validate, integration, memory, test-wasm
+test: ## Everything CI checks: lint, unit, simulation, validate, integration, conformance, memory, test-wasm
 	@$(MAKE) lint
 	@$(MAKE) unit
 	@$(MAKE) simulation
 	@$(MAKE) validate
 	@$(MAKE) integration
+	@$(MAKE) conformance
 	@$(MAKE) soak-memory URLS=100000
 	@$(MAKE) test-wasm
 
@@ -89,6 +90,12 @@ integration: wasm envoy redis ## The plugin in real Envoy, with real Redis and a
 	$(call say,integration)
 	@$(CARGO) test --quiet --test integration
 
+.PHONY: conformance
+conformance: wasm envoy redis cache-tests ## The public test suite for HTTP caches against tests/conformance/expected.tsv (RUNS=3, UPDATE=1, SUITE=folder)
+	$(call say,conformance)
+	@BREAKWATER_CONFORMANCE_RUNS=$(RUNS) BREAKWATER_CONFORMANCE_UPDATE=$(UPDATE) BREAKWATER_CONFORMANCE_SUITE=$(SUITE) \
+	  $(CARGO) test --quiet --test conformance -- --nocapture
+
 .PHONY: soak-memory
 soak-memory: URLS := 500000
 soak-memory: wasm envoy redis ## 500,000 unique URLs through one Envoy (or URLS=n): memory stays where it was
@@ -119,6 +126,10 @@ envoy: ## Envoy into .tools/ (or use your own: make ENVOY=/path/to/envoy …)
 .PHONY: redis
 redis: ## Redis, of the system or installed
 	@.ci/setup/redis.sh
+
+.PHONY: cache-tests
+cache-tests: ## The public test suite for HTTP caches, from npm; for conformance only
+	@.ci/setup/cache-tests.sh
 
 .PHONY: wrk
 wrk: ## wrk, of the system or installed; for bench only
