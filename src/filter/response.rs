@@ -8,7 +8,12 @@ use crate::http::{Fields, ResponseHead, list};
 
 impl<H: Host> Worker<H> {
     pub(super) fn responded(&mut self, stream: StreamId, end: bool) -> Flow {
-        let Some(slot) = self.streams.get(&stream) else { return Flow::Continue };
+        let Some(slot) = self.streams.get(&stream) else {
+            if self.untyped.0.remove(&stream) {
+                self.host.set_response_field(stream, "content-type", None);
+            }
+            return Flow::Continue;
+        };
         let rule_index = slot.exchange.rule;
         let source = self.host.response_source(stream);
         if source == Source::Own {
@@ -43,7 +48,7 @@ impl<H: Host> Worker<H> {
             let Some(mended) = mended.filter(|_| fields.values(joined.as_bytes()).count() == 1) else {
                 continue;
             };
-            self.host.set_response_field(stream, joined, &mended);
+            self.host.set_response_field(stream, joined, Some(&mended));
             let mend = |(name, value)| (name, if name == joined.as_bytes() { &mended[..] } else { value });
             fields = Fields::of(fields.iter().map(mend));
         }
