@@ -54,7 +54,7 @@ impl Exchange {
             let lifetime = match &self.interest {
                 Interest::Invalidates(key) if changes(head.response.status) => {
                     let kept = self.representation(key, &head, sent, context);
-                    actions.push(Action::Invalidate(self.changed(key, &head, context)));
+                    actions.push(Action::Invalidate(context.now, self.changed(key, &head, context)));
                     kept
                 }
                 _ => None,

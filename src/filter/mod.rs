@@ -181,7 +181,7 @@ impl<H: Host> Worker<H> {
             }
             Action::End(token, outcome) => {
                 if self.end_flight(token, outcome) {
-                    self.forget(slot.exchange.key()?.digest());
+                    self.forget(self.host.wall(), slot.exchange.key()?.digest());
                 }
             }
             Action::Discard => self.discard(slot.exchange.key()?.digest()),
@@ -194,7 +194,9 @@ impl<H: Host> Worker<H> {
                 let digest = slot.exchange.key()?.digest();
                 self.flights.remembered.clear(digest, flights::concerns(&slot.exchange.request));
             }
-            Action::Invalidate(keys) => keys.iter().for_each(|key| self.invalidate(key.digest())),
+            Action::Invalidate(at, keys) => {
+                keys.iter().for_each(|key| self.invalidate(at, key.digest()));
+            }
         }
         None
     }
