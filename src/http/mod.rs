@@ -16,6 +16,7 @@ pub mod request;
 pub mod response;
 pub mod storing;
 mod structured;
+pub mod tags;
 pub mod targeted;
 pub mod vary;
 

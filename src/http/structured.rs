@@ -1,17 +1,17 @@
-//! The lines of one Structured Field (RFC 9651), read as a dictionary.
+//! The lines of one Structured Field (RFC 9651), read as a dictionary or as a list.
 //!
 //! The grammar is the `sfv` crate's, and as strict as the RFC wants it: one wrong byte anywhere, and there is nothing.
 //! Here its events become the few plain values that caching fields have. Parameters are checked and left out, since
 //! none of these fields gives them a meaning; what no such field may hold, such as a date, is [`Value::Other`].
 
 use sfv::visitor::{
-    DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ParameterVisitor,
+    DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor, ParameterVisitor,
 };
 use sfv::{BareItemFromInput, KeyRef, Parser, StringRef, TokenRef};
 use std::borrow::Cow;
 use std::convert::Infallible;
 
-/// A member of a dictionary, or an item of an inner list.
+/// A member of a dictionary or list, or an item of an inner list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     Boolean(bool),
@@ -54,6 +54,11 @@ pub(super) fn dictionary(whole: &[u8]) -> Option<Dictionary<'_>> {
     Parser::new(whole).parse_dictionary_with_visitor(Dictionary::default()).ok()
 }
 
+/// The value as a list; `None` if it is none.
+pub(super) fn list(whole: &[u8]) -> Option<Vec<Value<'_>>> {
+    Parser::new(whole).parse_list_with_visitor(List(Vec::new())).ok()
+}
+
 impl<'a> From<BareItemFromInput<'a>> for Value<'a> {
     fn from(item: BareItemFromInput<'a>) -> Self {
         match item {
@@ -66,6 +71,8 @@ impl<'a> From<BareItemFromInput<'a>> for Value<'a> {
         }
     }
 }
+
+struct List<'a>(Vec<Value<'a>>);
 
 /// Where the next member's value goes.
 struct Place<'v, 'a>(&'v mut Value<'a>);
@@ -89,6 +96,19 @@ impl<'a> DictionaryVisitor<'a> for Dictionary<'a> {
 
     fn finish(self) -> Result<Self, Infallible> {
         Ok(self)
+    }
+}
+
+impl<'a> ListVisitor<'a> for List<'a> {
+    type Out = Vec<Value<'a>>;
+    type Error = Infallible;
+
+    fn entry(&mut self) -> Result<impl EntryVisitor<'a>, Infallible> {
+        Ok(next(&mut self.0, Value::Other).map(Place))
+    }
+
+    fn finish(self) -> Result<Self::Out, Infallible> {
+        Ok(self.0)
     }
 }
 

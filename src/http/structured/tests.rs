@@ -31,7 +31,9 @@ fn each_type_becomes_its_value_without_its_parameters() {
         ("a=@1", Value::Other),
         ("a=%\"%c3%a9\"", Value::Other),
     ] {
-        assert_eq!(value(text, "a"), Some(expected), "{text}");
+        assert_eq!(value(text, "a"), Some(expected.clone()), "{text}");
+        let text = text.strip_prefix("a=").unwrap_or("?1");
+        assert_eq!(list(format!("b, {text}").as_bytes()), Some(vec![Value::Token("b"), expected]), "{text}");
     }
 }
 
@@ -124,6 +126,9 @@ fn agrees(text: &[u8]) {
     for (key, entry) in whole.iter().flatten() {
         assert_eq!(found.as_ref().unwrap().get(key.as_str()), Some(&of_entry(entry)), "{key}");
     }
+    let whole = Parser::new(text).parse::<sfv::List>();
+    let expected = whole.as_ref().ok().map(|members| members.iter().map(of_entry).collect::<Vec<_>>());
+    assert_eq!(list(text), expected);
 }
 
 fn item() -> impl Strategy<Value = String> {
@@ -148,12 +153,16 @@ fn member() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
-    /// A dictionary, as the grammar has it.
-    fn field()(members in prop::collection::vec(("[a-c*][a-c_*.-]{0,2}", any::<bool>(), member(), "[ \t]{0,2},[ \t]{0,2}"), 0..5)) -> String {
+    /// A dictionary or a list, as the grammar has it.
+    fn field()(is_list in any::<bool>(), members in prop::collection::vec(("[a-c*][a-c_*.-]{0,2}", any::<bool>(), member(), "[ \t]{0,2},[ \t]{0,2}"), 0..5)) -> String {
         let mut text = String::new();
         for (number, (key, plain, value, comma)) in members.iter().enumerate() {
             text += if number == 0 { "" } else { comma };
-            text += &if *plain { key.clone() } else { format!("{key}={value}") };
+            text += &match (is_list, plain) {
+                (true, _) => value.clone(),
+                (false, true) => key.clone(),
+                (false, false) => format!("{key}={value}"),
+            };
         }
         text
     }
@@ -164,7 +173,8 @@ proptest! {
 
     #[test]
     fn what_the_grammar_allows_is_read(text in field()) {
-        prop_assert!(dictionary(text.as_bytes()).is_some());
+        let is_either = dictionary(text.as_bytes()).is_some() || list(text.as_bytes()).is_some();
+        prop_assert!(is_either);
         agrees(text.as_bytes());
     }
 
