@@ -59,7 +59,11 @@ fn a_key_has_the_same_digest_here_as_anywhere() {
 #[wasm_bindgen_test]
 fn a_private_response_is_not_shared_and_a_fresh_one_is_kept() {
     let request = http::RequestHead::read(&Fields::of([(&b":method"[..], &b"GET"[..])]));
-    let policy = http::StoringPolicy { default_ttl: Duration::ZERO, stale_if_error: Duration::ZERO };
+    let policy = http::StoringPolicy {
+        default_ttl: Duration::ZERO,
+        heuristic_percent: 0,
+        stale_if_error: Duration::ZERO,
+    };
     let judged = |cache_control: &[u8]| {
         let fields = Fields::of([(&b":status"[..], &b"200"[..]), (b"cache-control", cache_control)]);
         let response = http::ResponseHead::read(&fields, Wall(1_000));

@@ -24,8 +24,10 @@ pub const L3_TTL: Duration = Duration::from_secs(3600);
 
 /// Installing the plugin is the wish to cache; what may be stored is decided by each response.
 pub const CACHE_ENABLED: bool = true;
-/// A response that states no freshness is not given any by guess.
+/// A response that states no freshness is not given any but by [`HEURISTIC_PERCENT`].
 pub const DEFAULT_TTL: Duration = Duration::ZERO;
+/// What RFC 9111 §4.2.2 calls typical.
+pub const HEURISTIC_PERCENT: u32 = 10;
 /// An hour of outage is survived; longer, and old answers do more harm than an error.
 pub const STALE_IF_ERROR: Duration = Duration::from_secs(3600);
 /// `?a=1&b=2` and `?b=2&a=1` mean the same to nearly every upstream.

@@ -93,6 +93,8 @@ pub struct Cache {
     pub enabled: bool,
     /// Lifetime of a response that states none.
     pub default_ttl: Duration,
+    /// Percentage of the time without change that such a response is fresh where `default_ttl` is zero.
+    pub heuristic_percent: u32,
     /// How long past its lifetime a response may stand in for a failing upstream.
     pub stale_if_error: Duration,
     /// What tells one stored response from another.

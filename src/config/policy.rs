@@ -27,6 +27,7 @@ impl Policy {
             cache: Cache {
                 enabled: defaults::CACHE_ENABLED,
                 default_ttl: defaults::DEFAULT_TTL,
+                heuristic_percent: defaults::HEURISTIC_PERCENT,
                 stale_if_error: defaults::STALE_IF_ERROR,
                 key: KeySpec {
                     query: QuerySpec { sort: defaults::QUERY_SORT, ..QuerySpec::default() },
@@ -75,6 +76,7 @@ fn cache(at: &mut Cursor<'_>, base: &Cache) -> Cache {
     let cache = Cache {
         enabled: at.field_or("enabled", base.enabled, &Flag),
         default_ttl: at.field_or("default_ttl", base.default_ttl, &lifetime),
+        heuristic_percent: base.heuristic_percent,
         stale_if_error: at.field_or("stale_if_error", base.stale_if_error, &lifetime),
         key: at.section("key", |at| key(at, &base.key)),
     };

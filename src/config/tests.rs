@@ -30,6 +30,7 @@ fn stated_defaults() -> Plan {
             cache: Cache {
                 enabled: true,
                 default_ttl: Duration::ZERO,
+                heuristic_percent: 10,
                 stale_if_error: secs(3600),
                 key: KeySpec {
                     query: QuerySpec { ignore: vec![], allow: None, sort: true },

@@ -45,6 +45,7 @@ impl Exchange {
         };
         let policy = StoringPolicy {
             default_ttl: context.rule.cache.default_ttl,
+            heuristic_percent: context.rule.cache.heuristic_percent,
             stale_if_error: context.rule.cache.stale_if_error,
         };
         let verdict = storing::judge(

@@ -1,7 +1,7 @@
 //! What a response says about its reuse (RFC 9110 §8, RFC 9111 §5).
 //!
 //! One pass over the fields gathers all that the decisions need. What is badly written never prolongs a life: an
-//! Expires that is no date, or stands twice, is the past (RFC 9111 §5.3); a Date that is no date is none, and an Age
+//! Expires that is no date, or stands twice, is the past (RFC 9111 §5.3); a Date or Last-Modified that is no date is none, and an Age
 //! that is no number is none (§5.1).
 
 use super::cache_control::{ResponseDirectives, delta_seconds};
@@ -32,6 +32,8 @@ pub struct ResponseHead {
     pub content_length: Option<u64>,
     /// Whether it can be validated later: it has an ETag, or a Last-Modified that is a date.
     pub has_validator: bool,
+    /// When it last changed (Last-Modified).
+    pub last_modified: Option<Wall>,
     /// Whether it has a Content-Type.
     pub content_type: bool,
 }
@@ -40,7 +42,7 @@ impl ResponseHead {
     /// Reads a response's fields, `:status` included; `received_at` places dates with two-digit years.
     pub fn read(fields: &Fields, received_at: Wall) -> Self {
         let mut head = Self::default();
-        let (mut ages, mut dates, mut lengths) = (0_u32, 0_u32, 0_u32);
+        let (mut ages, mut dates, mut lengths, mut changes) = (0_u32, 0_u32, 0_u32, 0_u32);
         for (name, value) in fields.iter() {
             match name {
                 b":status" => head.status = status(value).unwrap_or(0),
@@ -61,7 +63,12 @@ impl ResponseHead {
                     head.content_length = number(value).filter(|_| first);
                 }
                 b"etag" => head.has_validator |= !value.is_empty(),
-                b"last-modified" => head.has_validator |= date::parse(value, received_at).is_some(),
+                b"last-modified" => {
+                    let changed = date::parse(value, received_at);
+                    head.has_validator |= changed.is_some();
+                    let first = is_first(&mut changes);
+                    head.last_modified = changed.filter(|_| first);
+                }
                 b"content-type" => head.content_type = true,
                 _ => {}
             }
@@ -125,6 +132,7 @@ mod tests {
             ("set-cookie", "a=b"),
             ("content-length", "12"),
             ("etag", "\"x\""),
+            ("last-modified", DATE),
             ("content-type", "text/plain"),
         ]);
         let directives =
@@ -139,6 +147,7 @@ mod tests {
             set_cookie: true,
             content_length: Some(12),
             has_validator: true,
+            last_modified: Some(THEN),
             content_type: true,
         };
         assert_eq!(head, expected);
@@ -190,6 +199,8 @@ mod tests {
         assert_eq!(read(&[("date", "today")]).date, None);
         assert_eq!(read(&[("date", DATE), ("date", DATE)]).date, None);
         assert_eq!(read(&[("date", "today"), ("date", DATE)]).date, None);
+        assert_eq!(read(&[("last-modified", "today")]).last_modified, None);
+        assert_eq!(read(&[("last-modified", DATE), ("last-modified", DATE)]).last_modified, None);
     }
 
     #[test]

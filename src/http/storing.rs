@@ -18,6 +18,8 @@ use std::time::Duration;
 pub struct StoringPolicy {
     /// Lifetime of a response that states none; zero: none.
     pub default_ttl: Duration,
+    /// Percentage of the time without change that such a response is fresh where `default_ttl` is zero; 0: none.
+    pub heuristic_percent: u32,
     /// How long past its lifetime a response may stand in for an error, where it does not say so itself.
     pub stale_if_error: Duration,
 }
@@ -114,8 +116,8 @@ fn kept(
     requested_at: Wall,
     received_at: Wall,
 ) -> Result<Lifetime, Reason> {
-    let lifetime =
-        freshness::lifetime(response, policy.default_ttl, received_at).ok_or(Reason::NoLifetime)?;
+    let lifetime = freshness::lifetime(response, policy.default_ttl, policy.heuristic_percent, received_at)
+        .ok_or(Reason::NoLifetime)?;
     let initial_age = freshness::initial_age(response, requested_at, received_at);
     let fresh_for = lifetime.saturating_sub(initial_age);
     if fresh_for.is_zero() {

@@ -4,8 +4,11 @@ use proptest::prelude::*;
 
 const NOW: Wall = Wall(784_111_777_000);
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-const POLICY: StoringPolicy =
-    StoringPolicy { default_ttl: Duration::ZERO, stale_if_error: Duration::from_secs(3600) };
+const POLICY: StoringPolicy = StoringPolicy {
+    default_ttl: Duration::ZERO,
+    heuristic_percent: 10,
+    stale_if_error: Duration::from_secs(3600),
+};
 
 fn fields(pairs: &[(&str, &str)]) -> Fields {
     Fields::of(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
@@ -178,6 +181,29 @@ fn the_rules_lifetime_is_for_statuses_cacheable_by_default() {
     ] {
         let verdict = judge(&get, &response(status, more), false, &policy, NOW, NOW);
         assert_eq!(fresh_for(verdict), expected, "{status} {more:?}");
+    }
+}
+
+#[test]
+fn without_any_lifetime_a_tenth_of_the_time_without_change_is_one() {
+    let yesterday = ("last-modified", "Sat, 05 Nov 1994 08:49:37 GMT");
+    let tenth = Ok(secs(8_640));
+    for (status, more, expected) in [
+        (200, &[yesterday][..], tenth),
+        (200, &[yesterday, ("date", DATE)], tenth),
+        (404, &[yesterday], tenth),
+        (599, &[yesterday, ("cache-control", "public")], tenth),
+        (599, &[yesterday], Err(Reason::NoLifetime)),
+        (201, &[yesterday], Err(Reason::NoLifetime)),
+        (503, &[yesterday], Err(Reason::NoLifetime)),
+        (206, &[yesterday], Err(Reason::Status)),
+        (200, &[("last-modified", DATE)], Err(Reason::NoLifetime)),
+        (200, &[("last-modified", "yesterday")], Err(Reason::NoLifetime)),
+        (200, &[yesterday, ("age", "8640")], Err(Reason::Expired)),
+        (200, &[yesterday, ("cache-control", "max-age=7")], Ok(secs(7))),
+        (200, &[yesterday, ("cache-control", "no-store")], Err(Reason::NoStore)),
+    ] {
+        assert_eq!(fresh_for(plain(status, more)), expected, "{status} {more:?}");
     }
 }
 
