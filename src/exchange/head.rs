@@ -88,8 +88,11 @@ impl Exchange {
         }
         let store = if !context.rule.cache.enabled {
             Err(Reason::Disabled)
-        } else if failed && stated_lifetime(&head.response, context.now).is_none() {
-            // A failure is kept only for as long as the upstream itself says so.
+        } else if failed
+            && stated_lifetime(&head.response, context.now).is_none()
+            && policy.by_status(head.response.status).is_none()
+        {
+            // A failure is kept only for as long as the upstream itself says so, or the rule.
             Err(Reason::UpstreamFailed)
         } else {
             verdict.store

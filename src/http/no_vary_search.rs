@@ -42,9 +42,16 @@ impl NoVarySearch {
             (None, Some(Value::List(items))) => (true, &items[..]),
             _ => return None,
         };
-        let mut names = items.iter().map(name).collect::<Option<Vec<_>>>()?;
-        names.sort_unstable();
-        names.dedup();
+        let mut names = Vec::new();
+        for item in items {
+            let name = name(item)?;
+            if let Err(place) = names.binary_search(&name) {
+                if names.len() >= MAX_NAMES {
+                    return None;
+                }
+                names.insert(place, name);
+            }
+        }
         Some(Self { any_order, only, names }).filter(Self::is_sound)
     }
 
@@ -52,11 +59,13 @@ impl NoVarySearch {
     pub fn normalise(&self, query: &[u8]) -> Vec<u8> {
         let counts =
             |name: &str| self.only == self.names.binary_search_by(|known| (**known).cmp(name)).is_ok();
-        let mut kept: Vec<_> = form::parameters(query).filter(|(name, _)| counts(name)).collect();
-        if self.any_order {
-            kept.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let form = form::write(form::parameters(query).filter(|(name, _)| counts(name)));
+        if !self.any_order {
+            return form;
         }
-        form::write(kept.iter().map(|(name, value)| (&**name, &**value)))
+        let mut parameters: Vec<_> = form.split(|byte| *byte == b'&').collect();
+        form::sort(&mut parameters);
+        parameters.join(&b'&')
     }
 
     /// The stored form.

@@ -16,7 +16,7 @@ use super::reason::Reason;
 /// `KeyTooLong` where the parameters that stay do not fit.
 pub(super) fn append(key: &mut Key, tag: u8, query: &[u8], spec: &QuerySpec) -> Result<(), Reason> {
     let whole = spec.ignore.is_empty() && spec.allow.is_none();
-    if whole && (!spec.sort || parameters(query).map(name).is_sorted()) {
+    if whole && (!spec.sort || parameters(query).map(form::name).is_sorted()) {
         return key.append(tag, query);
     }
     let kept = parameters(query).filter(|parameter| whole || stays(parameter, spec));
@@ -43,7 +43,7 @@ pub(super) fn append(key: &mut Key, tag: u8, query: &[u8], spec: &QuerySpec) -> 
     };
     list.iter_mut().zip(kept).for_each(|(place, parameter)| *place = parameter);
     if spec.sort {
-        list.sort_by(|a, b| name(a).cmp(name(b)));
+        form::sort(list);
     }
     key.append_joined(tag, list, b'&')
 }
@@ -52,13 +52,8 @@ fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     query.split(|byte| *byte == b'&')
 }
 
-/// The parameter up to its first `=`.
-fn name(parameter: &[u8]) -> &[u8] {
-    parameter.split(|byte| *byte == b'=').next().unwrap_or(parameter)
-}
-
 fn stays(parameter: &[u8], spec: &QuerySpec) -> bool {
-    let name = name(parameter);
+    let name = form::name(parameter);
     let ignored = || spec.ignore.iter().any(|pattern| is_ignored(pattern.as_bytes(), name));
     let allowed = || {
         spec.allow.as_ref().is_none_or(|list| list.iter().any(|pattern| is_allowed(pattern.as_bytes(), name)))

@@ -25,6 +25,8 @@ pub struct ResponseHead {
     pub date: Option<Wall>,
     /// When it ends; the epoch where Expires is there but is no date.
     pub expires: Option<Wall>,
+    /// When what it represents was last changed, if it says so once.
+    pub last_modified: Option<Wall>,
     /// Which request fields it depends on.
     pub vary: Vary,
     /// Whether it sets a cookie.
@@ -47,7 +49,7 @@ impl ResponseHead {
     /// stands in place of Cache-Control and Expires (RFC 9213 §2.2).
     pub fn read_for(targeted: &[String], fields: &Fields, received_at: Wall) -> Self {
         let mut head = Self::default();
-        let (mut ages, mut dates, mut lengths) = (0_u32, 0_u32, 0_u32);
+        let (mut ages, mut dates, mut changes, mut lengths) = (0_u32, 0_u32, 0_u32, 0_u32);
         for (name, value) in fields.iter() {
             match name {
                 b":status" => head.status = status(value).unwrap_or(0),
@@ -68,7 +70,12 @@ impl ResponseHead {
                     head.content_length = number(value).filter(|_| first);
                 }
                 b"etag" => head.has_validator |= !value.is_empty(),
-                b"last-modified" => head.has_validator |= date::parse(value, received_at).is_some(),
+                b"last-modified" => {
+                    let first = is_first(&mut changes);
+                    let changed = date::parse(value, received_at);
+                    head.has_validator |= changed.is_some();
+                    head.last_modified = changed.filter(|_| first);
+                }
                 b"content-type" => head.event_stream |= is_event_stream(value),
                 _ => {}
             }
@@ -153,6 +160,7 @@ mod tests {
             age: Duration::from_secs(7),
             date: Some(THEN),
             expires: Some(THEN),
+            last_modified: None,
             vary: Vary::Fields(vec![b"a".to_vec(), b"b".to_vec()]),
             set_cookie: true,
             content_length: Some(12),

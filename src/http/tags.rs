@@ -28,18 +28,15 @@ pub fn read(fields: &Fields, names: &[String]) -> Tags {
     for name in names {
         let is_named = |found: &[u8]| found.eq_ignore_ascii_case(name.as_bytes());
         let lines = fields.iter().filter(|(found, _)| is_named(found)).map(|(_, line)| line);
-        match Writing::of(name) {
-            Writing::Commas => lines.flat_map(by_commas).for_each(|tag| tags.add(tag)),
-            Writing::Blanks => lines.flat_map(by_blanks).for_each(|tag| tags.add(tag)),
-            Writing::Either => lines.for_each(|line| tags.add_either(line)),
-            Writing::Strings => {
-                let whole = structured::join(lines.clone());
-                match strings(&whole) {
-                    Some(members) => members.iter().for_each(|tag| tags.add(tag.as_bytes())),
-                    None => lines.for_each(|line| tags.add_either(line)),
-                }
+        let writing = Writing::of(name);
+        if writing == Writing::Strings {
+            let whole = structured::join(lines.clone());
+            if let Some(members) = strings(&whole) {
+                members.iter().for_each(|tag| tags.add(tag.as_bytes()));
+                continue;
             }
         }
+        lines.for_each(|line| tags.add_line(line, writing));
     }
     tags
 }
@@ -74,15 +71,20 @@ impl Tags {
         }
     }
 
-    /// Adds what the line holds if commas separate, and what it holds if blanks do.
-    fn add_either(&mut self, line: &[u8]) {
-        by_commas(line).for_each(|tag| self.add(tag));
-        by_blanks(line).map(without_commas).for_each(|tag| self.add(tag));
+    /// Adds what the line holds if commas separate, if blanks do, or both.
+    fn add_line(&mut self, line: &[u8], writing: Writing) {
+        if writing != Writing::Blanks {
+            line.split(|byte| *byte == b',').for_each(|tag| self.add(tag.trim_ascii()));
+        }
+        if writing != Writing::Commas {
+            let tag = |word| if writing == Writing::Blanks { word } else { without_commas(word) };
+            line.split(u8::is_ascii_whitespace).for_each(|word| self.add(tag(word)));
+        }
     }
 }
 
 /// How the tags of a field are written.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Writing {
     Commas,
     Blanks,
@@ -104,14 +106,6 @@ fn strings(whole: &[u8]) -> Option<Vec<Cow<'_, str>>> {
         _ => None,
     };
     structured::list(whole)?.into_iter().map(string).collect()
-}
-
-fn by_commas(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
-}
-
-fn by_blanks(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(u8::is_ascii_whitespace)
 }
 
 /// `word` without commas at its ends: those of a list that has both separators.

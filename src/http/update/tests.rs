@@ -60,14 +60,9 @@ fn fields_about_reuse_and_unknown_ones_are_replaced() {
 
 #[test]
 fn what_says_how_the_stored_bytes_are_read_stays() {
-    for name in [
-        "content-encoding",
-        "content-range",
-        "content-md5",
-        "content-digest",
-        "repr-digest",
-        "digest",
-    ] {
+    for name in
+        ["content-encoding", "content-range", "content-md5", "content-digest", "repr-digest", "digest"]
+    {
         check(&[(name, "old"), ("x", "1")], &[(name, "new")], &[(name, "old"), ("x", "1")]);
         check(&[("x", "1")], &[(name, "new")], &[("x", "1")]);
     }
