@@ -105,6 +105,7 @@ const LOST: u8 = 2;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     #[test]
@@ -132,6 +133,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn any_bytes_are_a_message_or_none(bytes in prop::collection::vec(any::<u8>(), 0..32)) {
             let _ = Message::decode(&bytes);

@@ -175,6 +175,7 @@ const MAX_WATCHERS: usize = 255;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     const KEY: Digest = Digest([7; 16]);
@@ -247,6 +248,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn any_bytes_are_a_record(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let (record, _) = join_at(&bytes, A, 1, 0);

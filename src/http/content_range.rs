@@ -90,6 +90,7 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
 mod tests {
     use super::*;
     use crate::http::Fields;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     fn range(first: u64, last: u64, complete: Option<u64>) -> ContentRange {
@@ -186,7 +187,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
+        #![proptest_config(cases(256))]
 
         #[test]
         fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), near in "bytes [0-9]{0,22}-[0-9]{0,22}/([0-9]{0,22}|\\*)") {

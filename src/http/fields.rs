@@ -166,6 +166,7 @@ const PAIR: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     #[test]
@@ -190,6 +191,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn what_is_built_is_read_back(pairs in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..9), prop::collection::vec(any::<u8>(), 0..9)), 0..9)) {
             let fields = Fields::of(pairs.iter().map(|(n, v)| (&n[..], &v[..])));

@@ -31,6 +31,7 @@ pub const JOINED: [&str; 2] = ["cache-control", "vary"];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     #[test]
@@ -55,6 +56,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn nothing_but_blanks_is_added(value in prop::collection::vec(any::<u8>(), 0..40)) {
             if let Some(out) = spaced(&value) {

@@ -87,6 +87,7 @@ fn without_dots(path: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     fn at(scheme: &str, authority: &str, path: &str) -> Fields {
@@ -144,6 +145,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn any_bytes_are_a_target_or_none(reference in prop::collection::vec(any::<u8>(), 0..40)) {
             if let Some(target) = same_origin(&reference, &at("http", "a.test", "/b")) {

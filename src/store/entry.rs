@@ -241,6 +241,7 @@ const HEAD_BYTES: usize = 4 + 4 + 6 * 8 + 5 * 4;
 mod tests {
     use super::*;
     use crate::http::Fields;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     fn meta() -> Meta {
@@ -334,6 +335,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn any_bytes_are_an_entry_or_a_miss(mut bytes in prop::collection::vec(any::<u8>(), 0..200), own in any::<bool>()) {
             if own && bytes.len() > 3 {

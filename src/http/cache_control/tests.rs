@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn response(value: &str) -> ResponseDirectives {
@@ -177,7 +178,7 @@ fn max_stale_without_a_number_takes_any_age_and_with_a_bad_one_none() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn any_bytes_are_read_without_panic(line in prop::collection::vec(any::<u8>(), 0..200)) {

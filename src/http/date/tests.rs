@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -110,7 +111,7 @@ fn a_short_year_more_than_fifty_years_ahead_is_the_past_centurys() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn any_bytes_at_any_time_are_read_without_panic(value in prop::collection::vec(any::<u8>(), 0..40), now in any::<u64>()) {

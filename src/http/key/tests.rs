@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 const HOST: [(&str, &str); 3] = [(":method", "GET"), (":scheme", "https"), (":authority", "example.com")];
@@ -284,7 +285,7 @@ fn sorted(query: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn any_bytes_make_a_key_or_are_refused(path in prop::collection::vec(any::<u8>(), 0..80), authority in prop::collection::vec(any::<u8>(), 0..20), cookie in prop::collection::vec(any::<u8>(), 0..40)) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn read(lines: &[&str]) -> Option<NoVarySearch> {
@@ -232,7 +233,7 @@ fn query() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2048))]
+    #![proptest_config(cases(2048))]
 
     #[test]
     fn equal_forms_are_what_the_draft_calls_equivalent(said in any_field(), first in query(), second in query()) {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::http::Fields;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 const NOW: Wall = Wall(784_111_777_000);
@@ -264,7 +265,7 @@ fn cookies_and_content_are_no_obstacle() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     /// Whatever is said, nothing is kept that may not be shared, and nothing that forbids it is shared.
     #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 use sfv::{BareItem, InnerList, ListEntry};
 
@@ -169,7 +170,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn what_the_grammar_allows_is_read(text in field()) {

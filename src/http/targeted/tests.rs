@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn of(value: &str) -> Option<ResponseDirectives> {
@@ -193,7 +194,7 @@ fn key(member: &str) -> &str {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn what_both_grammars_can_say_means_what_it_means_in_cache_control(members in prop::collection::vec((member(), any::<bool>()), 1..7)) {

@@ -1,5 +1,6 @@
 use super::super::end_to_end::is_end_to_end;
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn fields(pairs: &[(&str, &str)]) -> Fields {
@@ -137,6 +138,8 @@ const RECEIVED: &[&str] = &[
 ];
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn no_bytes_panic(
         stored in prop::collection::vec(any::<u8>(), 0..64),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 const NOW: Wall = Wall(1_767_225_600_000);
@@ -374,6 +375,8 @@ fn any_fields() -> impl Strategy<Value = Fields> {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn no_bytes_panic(
         block in prop::collection::vec(any::<u8>(), 0..64),

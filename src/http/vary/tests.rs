@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn fields(pairs: &[(&str, &str)]) -> Fields {
@@ -102,7 +103,7 @@ fn nothing_stored_agrees_with_every_request_and_unsound_bytes_with_none() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(cases(128))]
 
     #[test]
     fn any_bytes_are_read_without_panic(line in prop::collection::vec(any::<u8>(), 0..99), stored in prop::collection::vec(0_u8..9, 0..99)) {

@@ -4,6 +4,7 @@ use redis_protocol::resp2::encode::encode as oracle_encode;
 use redis_protocol::resp2::types::OwnedFrame;
 
 use super::*;
+use crate::testing::cases;
 
 pub(crate) fn encoded(command: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -202,7 +203,7 @@ fn no_reply_is_expected_and_none_is_there() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in resp_like(), expected in 0usize..5) {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::http::Vary;
 use crate::http::key::{KeySpec, key};
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn request(language: &str) -> Fields {
@@ -101,6 +102,8 @@ fn variants_and_keys_have_digests_of_their_own() {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn any_bytes_are_an_index_or_a_miss(mut bytes in prop::collection::vec(any::<u8>(), 0..120), own in any::<bool>()) {
         if own && bytes.len() > 3 {
