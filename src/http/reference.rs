@@ -11,7 +11,8 @@ use super::key::without_default_port;
 pub fn same_origin(reference: &[u8], request: &Fields) -> Option<Vec<u8>> {
     let scheme = request.get(b":scheme")?;
     let authority = without_default_port(scheme, request.get(b":authority")?);
-    let base = request.get(b":path")?;
+    // A target without a path, such as the asterisk, is the root (RFC 9110 §7.1, RFC 3986 §5.2.3).
+    let base = Some(request.get(b":path")?).filter(|path| path.starts_with(b"/")).unwrap_or(b"/");
     let reference = reference.trim_ascii().split(|byte| *byte == b'#').next()?;
     if !reference.iter().all(|byte| matches!(byte, 0x21..=0x7e)) {
         return None;

@@ -60,6 +60,7 @@ fn the_host_is_the_same_in_any_case_and_with_its_schemes_port() {
         (("HTTPS", "example.com:443"), ("https", "example.com")),
         (("http", "example.com:80"), ("http", "example.com")),
         (("http", "[::1]:80"), ("http", "[::1]")),
+        (("http", "example.com:"), ("http", "example.com")),
     ] {
         assert_eq!(at(a.0, a.1), at(b.0, b.1), "{a:?} {b:?}");
     }
