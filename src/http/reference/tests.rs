@@ -166,7 +166,8 @@ fn another_origin_is_not_ours_to_speak_for() {
 
 #[test]
 fn what_no_request_could_ask_for_is_none() {
-    for reference in ["/a b", "/\u{e9}", "/a\tb", "/a\r\nb", "/a\0", "/\x7f", "http://a.test/\u{e9}", "#a b"] {
+    for reference in ["/a b", "/\u{e9}", "/a\tb", "/a\r\nb", "/a\0", "/\x7f", "http://a.test/\u{e9}", "#a b"]
+    {
         assert_eq!(resolved(reference).is_some(), reference.starts_with('#'), "{reference:?}");
     }
 }
@@ -216,7 +217,8 @@ fn reference() -> impl Strategy<Value = String> {
     ];
     let path = "(/?(\\.|\\.\\.|[a-c.;:@%=&+~-]{0,3})){0,5}";
     let rest = "(\\?[a-c/.?:@=&]{0,5})?(#[a-c/.?]{0,3})?";
-    (scheme, authority, path, rest).prop_map(|(scheme, authority, path, rest)| [scheme, authority, &path, &rest].concat())
+    (scheme, authority, path, rest)
+        .prop_map(|(scheme, authority, path, rest)| [scheme, authority, &path, &rest].concat())
 }
 
 /// Where the other parser finds our origin and this one does not, by intent: userinfo, which is an error here; a number
@@ -227,7 +229,9 @@ fn is_forgiven(reference: &str) -> bool {
     let slashes = rest.len() - rest.trim_start_matches('/').len();
     let authority = rest.trim_start_matches('/').split(['/', '?', '#']).next().unwrap_or_default();
     let has_authority = slashes > 1 || scheme;
-    slashes > 2 || (scheme && slashes != 2) || (has_authority && (authority.contains('@') || authority.contains(":0")))
+    slashes > 2
+        || (scheme && slashes != 2)
+        || (has_authority && (authority.contains('@') || authority.contains(":0")))
 }
 
 proptest! {
