@@ -60,7 +60,7 @@ impl<'a> Entry<'a> {
         if at.take(MAGIC.len())? != MAGIC || at.u8()? != VERSION {
             return None;
         }
-        let flags = at.u8()?;
+        let flags = at.u8().filter(|flags| flags & !(AUTHORIZED | NEVER_STALE | ETAG_GENERATED) == 0)?;
         let status = u16::try_from(at.u32()?).ok()?;
         let meta = Meta {
             status,
