@@ -264,6 +264,8 @@ fn cookies_and_content_are_no_obstacle() {
     assert_eq!(fresh_for(verdict(&asked, &given, false)), Ok(secs(9)));
 }
 
+mod oracle;
+
 proptest! {
     #![proptest_config(cases(256))]
 
