@@ -254,9 +254,12 @@ proptest! {
 
     /// The other parser follows the URL standard, which reads what browsers read. Beside what [`is_forgiven`] lists, it
     /// takes an encoded dot for a dot, a backslash for a slash, and encodes some bytes of a query: none of them is
-    /// generated here, and the tables above have what is to be made of them.
+    /// generated here, and the tables above have what is to be made of them. Nor does it let `..` leave a segment that
+    /// could be the letter of a drive, which an http URL does not have.
     #[test]
     fn what_another_parser_resolves_is_resolved_alike(reference in reference(), base in base()) {
+        let is_drive = |segment: &str| segment.len() == 2 && segment.ends_with(':');
+        prop_assume!(!reference.split('/').skip(1).any(is_drive));
         let ours = resolved_at(&reference, &request("http", AUTHORITY, &base));
         let whole = Url::parse(&format!("http://{AUTHORITY}{base}")).unwrap();
         let theirs = whole.join(&reference).ok().filter(|url| url.origin() == whole.origin());
@@ -264,7 +267,6 @@ proptest! {
         if ours.is_none() && is_forgiven(&reference) {
             return Ok(());
         }
-        // That parser has forgotten an empty query's question mark nowhere, and neither is it here.
         prop_assert_eq!(ours, theirs, "{} at {}", reference, base);
     }
 
@@ -272,7 +274,6 @@ proptest! {
     #[test]
     fn a_target_is_resolved_to_itself(reference in reference(), base in base(), other in base()) {
         let Some(target) = resolved_at(&reference, &request("http", AUTHORITY, &base)) else { return Ok(()) };
-        // What no reference mentioned keeps the dots it came with, and here it came without.
         let elsewhere = request("http", AUTHORITY, &other);
         let whole = resolved_at(&format!("http://{AUTHORITY}{target}"), &elsewhere);
         prop_assert_eq!(whole.as_ref(), Some(&target));

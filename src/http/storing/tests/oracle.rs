@@ -198,7 +198,7 @@ proptest! {
         let (ours, theirs) = (heads.ours(), heads.theirs());
         // Lifetimes are guessed to the second there.
         let same = ours.as_secs() == theirs.as_secs();
-        let longer = ours > theirs;
+        let longer = ours.as_secs() > theirs.as_secs();
         match &heads.differences()[..] {
             [] => prop_assert!(same, "{:?} here and {:?} there: {:?}", ours, theirs, heads),
             // Each on its own has one way to go.
