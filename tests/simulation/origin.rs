@@ -65,6 +65,10 @@ pub struct Origin {
 
 /// The longest the origin takes, to the body's end.
 pub const SLOWEST: Duration = Duration::from_millis(3_000 + 10 * 20);
+/// The field that says which answer the body is of.
+pub const SERIAL: &str = "x-serial";
+/// The field that says which answer the fields are of: a 304 that confirms a stored response brings its own.
+pub const STATEMENT: &str = "x-statement";
 /// What precedes the serial number in every body.
 pub const MARKER: &[u8] = b"serial=";
 
@@ -125,9 +129,9 @@ impl Origin {
                 made.forbidden = Some("authorized");
             }
             made.body = body(asked.serial, rng.index(64));
-            return Outcome::Answer(
-                Answer::new(made.status, &made.body).with("x-serial", &asked.serial.to_string()),
-            );
+            let serial = asked.serial.to_string();
+            let answer = Answer::new(made.status, &made.body).with(SERIAL, &serial);
+            return Outcome::Answer(answer.with(STATEMENT, &serial));
         }
         self.answer(asked, made, rng)
     }
@@ -193,7 +197,7 @@ impl Origin {
         made.confirms = self.confirmed(asked, &tag);
         let mut answer = Answer { gap: Duration::from_millis(20), ..Answer::new(200, b"") };
         let stamp = |answer: Answer, tag: String| {
-            let mut answer = answer.with("etag", &tag);
+            let mut answer = answer.with("etag", &tag).with(STATEMENT, &asked.serial.to_string());
             for (name, value) in fields.to_fields().iter() {
                 answer.fields.add(std::str::from_utf8(name).unwrap(), value);
             }
@@ -213,7 +217,7 @@ impl Origin {
         if rng.chance(500) {
             answer = answer.with("content-length", &made.body.len().to_string());
         }
-        Outcome::Answer(stamp(answer, tag(asked.serial)).with("x-serial", &asked.serial.to_string()))
+        Outcome::Answer(stamp(answer, tag(asked.serial)).with(SERIAL, &asked.serial.to_string()))
     }
 
     /// The earlier answer that an `If-None-Match` names, if it is still what would be answered.

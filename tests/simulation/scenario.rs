@@ -109,6 +109,11 @@ impl Scenario {
         Self { config, terms, kinds, health, acts }
     }
 
+    /// Whether nothing but the upstream and the clients go wrong.
+    pub fn is_calm(&self) -> bool {
+        self.acts.iter().all(|(_, act)| matches!(act, Act::Request { .. }))
+    }
+
     /// Puts all that is to happen on the world's agenda.
     pub fn schedule(&self, world: &mut World) {
         for (at, act) in self.acts.clone() {
