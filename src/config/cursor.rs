@@ -107,13 +107,51 @@ impl Cursor<'_> {
 
     /// The values listed under `name`, the right ones among them; `None` if there is no list.
     pub(super) fn list<K: Kind>(&mut self, name: &'static str, kind: &K) -> Option<Vec<K::Value>> {
-        let allowed = format!("a list of at most {}, each {}", limits::LIST, kind.allowed());
-        let elements = self.elements(name, limits::LIST, &allowed, "write a list, as in [\"…\", \"…\"]")?;
+        self.list_up_to(name, limits::LIST, kind)
+    }
+
+    /// As [`Cursor::list`], of `most` values at most.
+    pub(super) fn list_up_to<K: Kind>(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        kind: &K,
+    ) -> Option<Vec<K::Value>> {
+        let allowed = format!("a list of at most {most}, each {}", kind.allowed());
+        let elements = self.elements(name, most, &allowed, "write a list, as in [\"…\", \"…\"]")?;
         let mut read_ones = Vec::new();
-        for (nth, element) in elements.iter().take(limits::LIST).enumerate() {
+        for (nth, element) in elements.iter().take(most).enumerate() {
             match kind.read(element) {
                 Ok(value) => read_ones.push(value),
                 Err(refusal) => self.refuse(&format!("{name}[{nth}]"), element, refusal, "remove it"),
+            }
+        }
+        Some(read_ones)
+    }
+
+    /// The entries of the object under `name`, the right ones among them, at most `most`; `None` if there is no object.
+    /// What its fields may be called is for `names` to say.
+    pub(super) fn entries_up_to<N: Kind, K: Kind>(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        names: &N,
+        kind: &K,
+    ) -> Option<Vec<(N::Value, K::Value)>> {
+        let entries = self.object(name)?;
+        if entries.len() > most {
+            let found = format!("an object of {}", entries.len());
+            let allowed = format!("an object of at most {most}, each {}", kind.allowed());
+            self.report(name, &found, &allowed, "shorten it");
+        }
+        let mut read_ones = Vec::new();
+        for (written, value) in entries.iter().take(most) {
+            let place = within(name, written);
+            let own_name = Value::from(written.as_str());
+            match (names.read(&own_name), kind.read(value)) {
+                (Ok(name), Ok(value)) => read_ones.push((name, value)),
+                (Err(refusal), _) => self.refuse(&place, &own_name, refusal, "remove it"),
+                (_, Err(refusal)) => self.refuse(&place, value, refusal, "remove it"),
             }
         }
         Some(read_ones)

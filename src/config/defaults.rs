@@ -1,6 +1,6 @@
 //! What holds where the operator writes nothing, and why.
 
-use crate::config::plan::{Fallback, Scope};
+use crate::config::plan::{Advice, Etag, Fallback, Scope};
 use crate::http::storing::SetCookie;
 use std::time::Duration;
 
@@ -25,10 +25,18 @@ pub const L3_TTL: Duration = Duration::from_secs(3600);
 
 /// Installing the plugin is the wish to cache; what may be stored is decided by each response.
 pub const CACHE_ENABLED: bool = true;
-/// A response that states no freshness is not given any by guess.
+/// A response that states no freshness, and nothing to guess it from, is not given any.
 pub const DEFAULT_TTL: Duration = Duration::ZERO;
 /// What RFC 9111 §4.2.2 suggests, and most caches do.
 pub const HEURISTIC_PERCENT: u32 = 10;
+/// Who never said how long an answer may be late does not expect it to be.
+pub const STALE_WHILE_REVALIDATE: Duration = Duration::ZERO;
+/// A refresh in a browser sends `no-cache`: an impatient crowd must not pierce the wall.
+pub const REQUEST_DIRECTIVES: Advice = Advice::Ignore;
+/// Refreshing ahead costs the upstream more than it must answer.
+pub const EARLY_REFRESH: f64 = 0.0;
+/// A response is passed on as it came.
+pub const ETAG: Etag = Etag::Off;
 /// Long for a query, short for an upload.
 pub const KEY_BODY_BYTES: u64 = 64 << 10;
 /// The field that RFC 9213 §3 registers for caches like this one.
@@ -37,6 +45,8 @@ pub const TARGETED: [&str; 1] = ["cdn-cache-control"];
 pub const TAGS: [&str; 3] = ["cache-tag", "surrogate-key", "cache-groups"];
 /// A page in some languages, each with and without compression.
 pub const MAX_VARIANTS: u32 = 16;
+/// Where a key ends up, it may tell what somebody asked for.
+pub const TELL_KEY: bool = false;
 /// A cookie that is set for one visitor signs the next one in as the first.
 pub const SET_COOKIE: SetCookie = SetCookie::Refuse;
 /// An hour of outage is survived; longer, and old answers do more harm than an error.

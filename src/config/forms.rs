@@ -1,4 +1,5 @@
-//! The forms of text in a configuration: names, hosts, paths, header fields, cookies, parameters.
+//! The forms of text in a configuration: names, hosts, paths, methods, status codes, header fields, cookies,
+//! parameters.
 //!
 //! Each reader takes the text as written and gives the form the rest of the house compares with, or advice.
 
@@ -43,7 +44,22 @@ pub(super) const METHOD: Text<String> = Text {
     read: |text| token(text).map(|method| method.to_ascii_uppercase()).ok_or(None),
 };
 
-/// A request header field's name.
+/// The method of a request that is told apart by its body.
+pub(super) const BODY_METHOD: Text<String> = Text {
+    allowed: "\"QUERY\" or \"POST\", since only these two may be answered from a cache by their body",
+    read: |text| {
+        let method = text.to_ascii_uppercase();
+        if matches!(method.as_str(), "QUERY" | "POST") { Ok(method) } else { Err(None) }
+    },
+};
+
+/// The status code of a whole response.
+pub(super) const STATUS: Text<u16> = Text {
+    allowed: "a status code from 200 to 599 but 206 and 304, since neither is a whole response",
+    read: status,
+};
+
+/// A header field's name.
 pub(super) const HEADER: Text<String> = Text {
     allowed: "the name of a header field, such as \"accept-language\"",
     read: |text| token(text).map(|name| name.to_ascii_lowercase()).ok_or(None),
@@ -102,6 +118,15 @@ fn sound(text: &str, most: usize) -> Option<&str> {
 fn token(text: &str) -> Option<&str> {
     let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     (!text.is_empty() && text.len() <= limits::TOKEN && text.bytes().all(is_tchar)).then_some(text)
+}
+
+fn status(text: &str) -> Result<u16, Option<&'static str>> {
+    if text.to_ascii_lowercase().ends_with("xx") {
+        return Err(Some("write each code by itself"));
+    }
+    let is_code = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+    let code = text.parse().ok().filter(|code| is_code && limits::STATUS.contains(code));
+    code.filter(|code| !matches!(code, 206 | 304)).ok_or(None)
 }
 
 fn host(text: &str) -> Result<String, Option<&'static str>> {

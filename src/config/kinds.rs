@@ -134,6 +134,27 @@ impl Written for CountIn {
     }
 }
 
+/// A number within a range.
+pub(super) struct NumberIn(pub(super) RangeInclusive<f64>);
+
+impl Kind for NumberIn {
+    type Value = f64;
+
+    fn allowed(&self) -> String {
+        format!("a number from {} to {}", self.0.start(), self.0.end())
+    }
+
+    fn read(&self, value: &Value) -> Result<f64, Refusal> {
+        number(value).filter(|n| self.0.contains(n)).ok_or_else(|| self.refusal())
+    }
+}
+
+impl Written for NumberIn {
+    fn written(&self, value: &f64) -> String {
+        value.to_string()
+    }
+}
+
 /// A share of a whole, never none of it.
 pub(super) struct Share;
 

@@ -23,6 +23,17 @@ pub const L2_TIMEOUT: RangeInclusive<Duration> = MS..=Duration::from_secs(10);
 pub const L3_TTL: RangeInclusive<Duration> = MS..=units::LONGEST;
 /// Zero: none.
 pub const LIFETIME: RangeInclusive<Duration> = Duration::ZERO..=units::LONGEST;
+/// Zero: no guess. All of the time since the last change is the boldest one.
+pub const HEURISTIC_PERCENT: RangeInclusive<u32> = 0..=100;
+/// How many times as long as a fetch takes a refresh comes ahead, on the average; zero: none does. Beyond ten, it is no
+/// longer the lifetime that decides.
+pub const EARLY_REFRESH: RangeInclusive<f64> = 0.0..=10.0;
+/// Those of final responses (RFC 9110 §15).
+pub const STATUS: RangeInclusive<u16> = 200..=599;
+/// Clients choose among variants: each is an entry of its own, and all of them are looked at.
+pub const MAX_VARIANTS: RangeInclusive<u32> = 1..=64;
+/// Envoy holds the body until it is whole, and no more than 1 MiB unless it is told to.
+pub const KEY_BODY_BYTES: RangeInclusive<u64> = (1 << 10)..=(1 << 20);
 /// Nobody who waits has a client left after ten minutes; not to wait at all is `scope: off`.
 pub const WAIT_TIMEOUT: RangeInclusive<Duration> = MS..=Duration::from_secs(600);
 /// A living leader shows itself on the tick; a lease near the tick would be lost by chance.
@@ -50,6 +61,12 @@ pub const NAMESPACE: usize = 32;
 pub const CLUSTER_NAME: usize = 256;
 /// Hosts, methods, header fields, cookies or parameters in one list.
 pub const LIST: usize = 256;
+/// Status codes with a lifetime of their own; not many more are registered.
+pub const STATUSES: usize = 64;
+/// Response header fields in one list: every response is searched for each.
+pub const RESPONSE_FIELDS: usize = 8;
+/// QUERY and POST.
+pub const KEY_BODY_METHODS: usize = 2;
 /// Longest DNS name (RFC 1035 §2.3.4).
 pub const HOST: usize = 253;
 /// Longest path a rule can name.

@@ -1,17 +1,16 @@
 //! What is done with requests: `cache`, `coalesce` and `breaker`, in `defaults` and in each rule.
 //!
 //! A field that is not written keeps the value of what the section builds on: for `defaults` the shipped values, for
-//! a rule those of `defaults`. Lists are replaced, never joined.
+//! a rule those of `defaults`. Lists, and lifetimes by status code, are replaced, never joined.
 
 use crate::config::cursor::Cursor;
 use crate::config::errors::quoted;
-use crate::config::kinds::{CountIn, DurationIn, Flag, OneOf, Share, Written, number};
+use crate::config::kinds::{CountIn, DurationIn, Flag, NumberIn, OneOf, Share, SizeIn, Written};
 use crate::config::plan::{Advice, Breaker, Cache, Coalesce, Etag, Fallback, Scope};
 use crate::config::{defaults, forms, limits};
 use crate::http::StoringPolicy;
 use crate::http::key::{BodySpec, Identity, KeySpec, QuerySpec};
 use crate::http::storing::SetCookie;
-use serde_json::Value;
 use std::time::Duration;
 
 /// The three sections together.
@@ -35,7 +34,7 @@ impl Policy {
                     statuses: Vec::new(),
                     heuristic_percent: defaults::HEURISTIC_PERCENT,
                     stale_if_error: defaults::STALE_IF_ERROR,
-                    stale_while_revalidate: Duration::ZERO,
+                    stale_while_revalidate: defaults::STALE_WHILE_REVALIDATE,
                     set_cookie: defaults::SET_COOKIE,
                 },
                 key: KeySpec {
@@ -43,13 +42,13 @@ impl Policy {
                     body: BodySpec { methods: Vec::new(), max_bytes: defaults::KEY_BODY_BYTES },
                     ..KeySpec::default()
                 },
-                request_directives: Advice::Ignore,
-                early_refresh: 0.0,
-                etag: Etag::Off,
+                request_directives: defaults::REQUEST_DIRECTIVES,
+                early_refresh: defaults::EARLY_REFRESH,
+                etag: defaults::ETAG,
                 targeted: defaults::TARGETED.map(Into::into).to_vec(),
                 tags: defaults::TAGS.map(Into::into).to_vec(),
                 max_variants: defaults::MAX_VARIANTS,
-                tell_key: false,
+                tell_key: defaults::TELL_KEY,
             },
             coalesce: Coalesce {
                 scope: defaults::SCOPE,
@@ -88,37 +87,43 @@ fn cache(at: &mut Cursor<'_>, base: &Cache) -> Cache {
         ("headers", "key.headers"),
         ("cookies", "key.cookies"),
         ("identity", "key.identity"),
+        ("body", "key.body"),
     ]);
-    let lifetime = DurationIn(limits::LIFETIME);
-    let cache = Cache {
+    let fields = limits::RESPONSE_FIELDS;
+    Cache {
         enabled: at.field_or("enabled", base.enabled, &Flag),
-        storing: StoringPolicy {
-            default_ttl: at.field_or("default_ttl", base.storing.default_ttl, &lifetime),
-            override_ttl: at.field("override_ttl", &lifetime).or(base.storing.override_ttl),
-            max_ttl: at.field("max_ttl", &lifetime).or(base.storing.max_ttl),
-            stale_if_error: at.field_or("stale_if_error", base.storing.stale_if_error, &lifetime),
-            set_cookie: at.field_or("set_cookie", base.storing.set_cookie, &SET_COOKIES),
-            ..base.storing.clone()
-        },
+        storing: storing(at, &base.storing),
         key: at.section("key", |at| key(at, &base.key)),
-        ..base.clone()
-    };
-    at.later("stale_while_revalidate", "\"0s\"", |value| value == "0s");
-    at.later("statuses", "{}", |value| value.as_object().is_some_and(|statuses| statuses.is_empty()));
-    at.later("early_refresh", "0", |value| number(value) == Some(0.0));
-    at.later("request_directives", "\"ignore\"", |value| value == "ignore");
-    at.later("etag", "\"off\"", |value| value == "off" || value == &Value::Bool(false));
-    at.later("tags", "[] or [Cache-Tag, Surrogate-Key, Cache-Groups]", is_default_tags);
-    cache
+        request_directives: at.field_or("request_directives", base.request_directives, &ADVICE),
+        early_refresh: at.field_or("early_refresh", base.early_refresh, &NumberIn(limits::EARLY_REFRESH)),
+        etag: at.field_or("etag", base.etag, &ETAGS),
+        targeted: at.list_up_to("targeted", fields, &forms::HEADER).unwrap_or_else(|| base.targeted.clone()),
+        tags: at.list_up_to("tags", fields, &forms::HEADER).unwrap_or_else(|| base.tags.clone()),
+        max_variants: at.field_or("max_variants", base.max_variants, &CountIn(limits::MAX_VARIANTS)),
+        tell_key: at.field_or("tell_key", base.tell_key, &Flag),
+    }
 }
 
-fn is_default_tags(value: &Value) -> bool {
-    let known = ["cache-tag", "surrogate-key", "cache-groups"];
-    let is_known = |tag: &Value, known: &str| tag.as_str().is_some_and(|tag| tag.eq_ignore_ascii_case(known));
-    value.as_array().is_some_and(|tags| {
-        tags.is_empty()
-            || tags.len() == known.len() && tags.iter().zip(known).all(|(tag, known)| is_known(tag, known))
-    })
+fn storing(at: &mut Cursor<'_>, base: &StoringPolicy) -> StoringPolicy {
+    let lifetime = DurationIn(limits::LIFETIME);
+    let percent = CountIn(limits::HEURISTIC_PERCENT);
+    StoringPolicy {
+        default_ttl: at.field_or("default_ttl", base.default_ttl, &lifetime),
+        override_ttl: at.field("override_ttl", &lifetime).or(base.override_ttl),
+        max_ttl: at.field("max_ttl", &lifetime).or(base.max_ttl),
+        statuses: statuses(at, &lifetime).unwrap_or_else(|| base.statuses.clone()),
+        heuristic_percent: at.field_or("heuristic_percent", base.heuristic_percent, &percent),
+        stale_while_revalidate: at.field_or("stale_while_revalidate", base.stale_while_revalidate, &lifetime),
+        stale_if_error: at.field_or("stale_if_error", base.stale_if_error, &lifetime),
+        set_cookie: at.field_or("set_cookie", base.set_cookie, &SET_COOKIES),
+    }
+}
+
+/// Sorted by code.
+fn statuses(at: &mut Cursor<'_>, lifetime: &DurationIn) -> Option<Vec<(u16, Duration)>> {
+    let mut statuses = at.entries_up_to("statuses", limits::STATUSES, &forms::STATUS, lifetime)?;
+    statuses.sort_unstable();
+    Some(statuses)
 }
 
 fn key(at: &mut Cursor<'_>, base: &KeySpec) -> KeySpec {
@@ -128,13 +133,15 @@ fn key(at: &mut Cursor<'_>, base: &KeySpec) -> KeySpec {
         ("sort", "query.sort"),
         ("header", "headers, or identity.header"),
         ("cookie", "cookies, or identity.cookie"),
+        ("methods", "body.methods"),
+        ("max_bytes", "body.max_bytes"),
     ]);
     KeySpec {
         query: at.section("query", |at| query(at, &base.query)),
         headers: at.list("headers", &forms::HEADER).unwrap_or_else(|| base.headers.clone()),
         cookies: at.list("cookies", &forms::COOKIE).unwrap_or_else(|| base.cookies.clone()),
         identity: at.section_if_written("identity", identity).unwrap_or_else(|| base.identity.clone()),
-        body: base.body.clone(),
+        body: at.section("body", |at| body(at, &base.body)),
     }
 }
 
@@ -160,6 +167,14 @@ fn identity(at: &mut Cursor<'_>) -> Option<Identity> {
     let cookie = at.field("cookie", &forms::COOKIE).map(Identity::Cookie);
     at.exactly_one(&["header", "cookie"], "remove one", "name one, or leave identity out");
     header.or(cookie)
+}
+
+fn body(at: &mut Cursor<'_>, base: &BodySpec) -> BodySpec {
+    let methods = at.list_up_to("methods", limits::KEY_BODY_METHODS, &forms::BODY_METHOD);
+    BodySpec {
+        methods: methods.unwrap_or_else(|| base.methods.clone()),
+        max_bytes: at.field_or("max_bytes", base.max_bytes, &SizeIn(limits::KEY_BODY_BYTES)),
+    }
 }
 
 fn coalesce(at: &mut Cursor<'_>, base: &Coalesce, l2_timeout: Option<Duration>) -> Coalesce {
@@ -213,6 +228,11 @@ const SCOPES: OneOf<Scope> = OneOf {
     words: &[("off", Scope::Off), ("worker", Scope::Worker), ("instance", Scope::Instance)],
     later: &["fleet"],
 };
+
+const ADVICE: OneOf<Advice> =
+    OneOf { words: &[("ignore", Advice::Ignore), ("honor", Advice::Honor)], later: &[] };
+
+const ETAGS: OneOf<Etag> = OneOf { words: &[("off", Etag::Off), ("generate", Etag::Generate)], later: &[] };
 
 const SET_COOKIES: OneOf<SetCookie> =
     OneOf { words: &[("refuse", SetCookie::Refuse), ("store", SetCookie::Store)], later: &[] };

@@ -93,10 +93,12 @@ fn the_defaults_written_out_change_nothing() {
         "mode": "enforce", "namespace": "bw",
         "l1": {"ttl": "100ms", "max_bytes": "64MiB", "max_object_bytes": "256KiB"},
         "defaults": {
-            "cache": {"enabled": true, "default_ttl": "0s", "stale_while_revalidate": "0s", "stale_if_error": "1h", "set_cookie": "refuse",
-                "statuses": {}, "early_refresh": 0, "request_directives": "ignore", "etag": "off",
-                "tags": ["Cache-Tag", "Surrogate-Key", "Cache-Groups"],
-                "key": {"query": {"ignore": [], "sort": true}, "headers": [], "cookies": []}},
+            "cache": {"enabled": true, "default_ttl": "0s", "stale_while_revalidate": "0s", "stale_if_error": "1h",
+                "set_cookie": "refuse", "statuses": {}, "heuristic_percent": 10, "early_refresh": 0,
+                "request_directives": "ignore", "etag": "off", "targeted": ["CDN-Cache-Control"],
+                "tags": ["Cache-Tag", "Surrogate-Key", "Cache-Groups"], "max_variants": 16, "tell_key": false,
+                "key": {"query": {"ignore": [], "sort": true}, "headers": [], "cookies": [],
+                    "body": {"methods": [], "max_bytes": "64KiB"}}},
             "coalesce": {"scope": "instance", "wait_timeout": "5s", "lease": "10s", "max_waiters": 1024},
             "breaker": {"enabled": true, "window": "10s", "min_requests": 20, "consecutive_failures": 5,
                 "failure_rate": 0.5, "open_for": "5s", "max_open_for": "5m", "half_open_probes": 3,
@@ -124,6 +126,78 @@ fn a_cluster_brings_both_redis_tiers_with_their_defaults() {
     );
     let equal = plan(r#"{"l2":{"cluster":"breakwater_l2"},"l3":{"ttl":"5m"}}"#).l2;
     assert_eq!(equal, Some(L2 { l3_ttl: secs(300), ..l2 }));
+}
+
+#[test]
+fn all_of_caching_is_read() {
+    let text = r#"{
+        "refresh": {"cluster": "breakwater_loop"},
+        "defaults": {"cache": {
+            "enabled": false, "default_ttl": "1s", "override_ttl": "2s", "max_ttl": "3s",
+            "statuses": {"503": "0s", "404": "10s", "599": "1m", "200": "4s"}, "heuristic_percent": 20,
+            "stale_while_revalidate": "5s", "stale_if_error": "6s", "set_cookie": "store",
+            "key": {"query": {"ignore": ["a"], "allow": ["b"], "sort": false}, "headers": ["X-C"], "cookies": ["D"],
+                "identity": {"cookie": "E"}, "body": {"methods": ["query", "POST"], "max_bytes": "1MiB"}},
+            "request_directives": "honor", "early_refresh": 1.5, "etag": "generate",
+            "targeted": ["Edge-Control", "CDN-Cache-Control"], "tags": ["X-Tags"], "max_variants": 2,
+            "tell_key": true}}}"#;
+    let plan = plan(text);
+    assert_eq!(plan.refresh, Some("breakwater_loop".into()));
+    assert_eq!(
+        plan.default_rule.cache,
+        Cache {
+            enabled: false,
+            storing: StoringPolicy {
+                default_ttl: secs(1),
+                override_ttl: Some(secs(2)),
+                max_ttl: Some(secs(3)),
+                statuses: vec![(200, secs(4)), (404, secs(10)), (503, secs(0)), (599, secs(60))],
+                heuristic_percent: 20,
+                stale_while_revalidate: secs(5),
+                stale_if_error: secs(6),
+                set_cookie: SetCookie::Store,
+            },
+            key: KeySpec {
+                query: QuerySpec { ignore: vec!["a".into()], allow: Some(vec!["b".into()]), sort: false },
+                headers: vec!["x-c".into()],
+                cookies: vec!["D".into()],
+                identity: Some(Identity::Cookie("E".into())),
+                body: BodySpec { methods: vec!["QUERY".into(), "POST".into()], max_bytes: 1 << 20 },
+            },
+            request_directives: Advice::Honor,
+            early_refresh: 1.5,
+            etag: Etag::Generate,
+            targeted: vec!["edge-control".into(), "cdn-cache-control".into()],
+            tags: vec!["x-tags".into()],
+            max_variants: 2,
+            tell_key: true,
+        }
+    );
+}
+
+#[test]
+fn lists_and_statuses_of_a_rule_replace_those_of_defaults() {
+    let plan = plan(
+        r#"{
+        "defaults": {"cache": {"statuses": {"404": "10s", "410": "1m"}, "targeted": ["A"], "tags": ["B"],
+            "key": {"body": {"methods": ["POST"], "max_bytes": "2KiB"}}}},
+        "rules": [
+            {"name": "same", "cache": {"key": {"body": {}}}},
+            {"name": "other", "cache": {"statuses": {"500": "1s"}, "targeted": ["C"], "key": {"body": {"methods": ["QUERY"]}}}},
+            {"name": "none", "cache": {"statuses": {}, "targeted": [], "tags": [], "key": {"body": {"methods": []}}}}]}"#,
+    );
+    let default = &plan.default_rule.cache;
+    let [same, other, none] = &plan.rules[..] else { panic!("three rules") };
+    assert_eq!(default.storing.statuses, [(404, secs(10)), (410, secs(60))]);
+    assert_eq!(same.cache, *default);
+
+    assert_eq!(other.cache.storing.statuses, [(500, secs(1))]);
+    assert_eq!((&other.cache.targeted[..], &other.cache.tags[..]), (&["c".into()][..], &["b".into()][..]));
+    assert_eq!(other.cache.key.body, BodySpec { methods: vec!["QUERY".into()], max_bytes: 2 << 10 });
+
+    assert_eq!(none.cache.storing.statuses, []);
+    assert_eq!((none.cache.targeted.len(), none.cache.tags.len()), (0, 0));
+    assert_eq!(none.cache.key.body.methods.len(), 0);
 }
 
 #[test]
@@ -174,13 +248,19 @@ fn numbers_are_taken_in_every_form_in_which_envoy_passes_them_on() {
     for number in ["0.25", "25e-2", "\"0.25\""] {
         let text = format!(r#"{{"defaults":{{"breaker":{{"failure_rate":{number}}}}}}}"#);
         assert_eq!(plan(&text).default_rule.breaker.failure_rate, 0.25, "{number}");
+        let text = format!(r#"{{"defaults":{{"cache":{{"early_refresh":{number}}}}}}}"#);
+        assert_eq!(plan(&text).default_rule.cache.early_refresh, 0.25, "{number}");
     }
 }
 
 #[test]
 fn a_bare_off_of_yaml_which_arrives_as_false_is_off() {
-    let plan = plan(r#"{"defaults":{"cache":{"etag":false},"coalesce":{"scope":false}}}"#);
-    assert_eq!(plan.default_rule.coalesce.scope, Scope::Off);
+    let plan = plan(
+        r#"{"defaults":{"cache":{"etag":"generate"}},
+            "rules":[{"name":"a","cache":{"etag":false},"coalesce":{"scope":false}}]}"#,
+    );
+    assert_eq!((plan.default_rule.cache.etag, plan.rules[0].cache.etag), (Etag::Generate, Etag::Off));
+    assert_eq!(plan.rules[0].coalesce.scope, Scope::Off);
 }
 
 #[test]

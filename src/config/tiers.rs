@@ -1,4 +1,4 @@
-//! The outermost object: the namespace, the tiers, and then policy and rules.
+//! The outermost object: the namespace, the tiers, the way to refresh, and then policy and rules.
 
 use crate::config::cursor::Cursor;
 use crate::config::kinds::{DurationIn, SizeIn, Written};
@@ -17,12 +17,12 @@ pub(super) fn plan(at: &mut Cursor<'_>) -> Plan {
     let namespace = at.field("namespace", &forms::NAMESPACE).unwrap_or_else(|| defaults::NAMESPACE.into());
     let l1 = at.section("l1", l1);
     let l2 = redis_tiers(at);
-    at.section("refresh", |at| at.later_at_all("cluster"));
+    let refresh = at.section("refresh", |at| at.field("cluster", &forms::CLUSTER));
     at.section("admin", |at| at.later_at_all("path"));
     let l2_timeout = l2.as_ref().map(|l2| l2.timeout);
     let policy = at.section("defaults", |at| Policy::read(at, &Policy::shipped(), l2_timeout));
     let rules = rules::rules(at, &policy, l2_timeout);
-    Plan { namespace, l1, l2, refresh: None, rules, default_rule: rules::default_rule(policy) }
+    Plan { namespace, l1, l2, refresh, rules, default_rule: rules::default_rule(policy) }
 }
 
 fn l1(at: &mut Cursor<'_>) -> L1 {

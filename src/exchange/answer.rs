@@ -8,7 +8,7 @@ use crate::flight::{Answer, Origin};
 use crate::http::cache_status::{CacheStatus, Fwd};
 use crate::http::key::Key;
 use crate::http::proxy_status::ProxyError;
-use crate::http::{Fields, Reason};
+use crate::http::{Digest, Fields, Reason};
 use crate::store::Entry;
 use crate::store::entry::Meta;
 use crate::time::Wall;
@@ -24,10 +24,13 @@ pub struct Served {
     pub collapsed: bool,
     /// Why the request was not answered at once.
     pub why: Reason,
+    /// Whether the client is told the key.
+    pub tells_key: bool,
 }
 
 /// A plain answer from L1.
-pub const FROM_L1: Served = Served { origin: Origin::L1, collapsed: false, why: Reason::UriMiss };
+pub const FROM_L1: Served =
+    Served { origin: Origin::L1, collapsed: false, why: Reason::UriMiss, tells_key: false };
 
 /// The fields of a reply from `entry`.
 pub fn served(entry: &Entry<'_>, how: Served, now: Wall) -> Fields {
@@ -60,7 +63,8 @@ fn beyond_second(duration: Duration) -> Duration {
 
 fn cache_status(entry: &Entry<'_>, how: Served, now: Wall) -> CacheStatus {
     let ttl = Some(entry.ttl_seconds(now));
-    let none = CacheStatus::default();
+    let key = how.tells_key.then(|| Digest::first_of(&blake3::hash(entry.key)));
+    let none = CacheStatus { key, ..CacheStatus::default() };
     let collapsed = how.collapsed.then_some(true);
     match how.origin {
         Origin::L1 => CacheStatus { hit: true, ttl, detail: Some("l1"), ..none },

@@ -7,7 +7,7 @@ use crate::exchange::event::Head;
 use crate::http::end_to_end::end_to_end;
 use crate::http::key::Key;
 use crate::http::storing::{Lifetime, permits_authorized};
-use crate::http::{Digest, Fields, ResponseHead};
+use crate::http::{Digest, Fields, ResponseHead, tags};
 use crate::store::Entry;
 use crate::store::entry::Meta;
 use crate::time::Wall;
@@ -43,7 +43,7 @@ impl Copy {
             kept: lifetime.is_some(),
             requested_at,
             selecting: head.response.vary.selecting_fields(request),
-            tags: tags(&head.fields, &rule.tags),
+            tags: stored_tags(&head.fields, &rule.tags),
             fields: end_to_end(&head.fields),
             tagged: rule.etag == Etag::Generate
                 && head.response.status == 200
@@ -123,8 +123,8 @@ pub(super) fn meta(
 }
 
 /// The stored form of a response's tags.
-pub(super) fn tags(_fields: &Fields, _names: &[String]) -> Vec<u8> {
-    Vec::new()
+pub(super) fn stored_tags(fields: &Fields, names: &[String]) -> Vec<u8> {
+    tags::read(fields, names).encode()
 }
 
 /// A strong tag: the same bytes, and nothing else, have it (RFC 9110 §8.8.3).

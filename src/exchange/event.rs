@@ -135,6 +135,6 @@ pub enum Action {
     Remember(Reason),
     /// The key proved cacheable.
     Forget,
-    /// What is stored under these keys is no longer true.
-    Invalidate(Vec<Key>),
+    /// What is stored under these keys, and was true at this time, is no longer.
+    Invalidate(Wall, Vec<Key>),
 }

@@ -54,7 +54,7 @@ impl Exchange {
             let lifetime = match &self.interest {
                 Interest::Invalidates(key) if changes(head.response.status) => {
                     let kept = self.representation(key, &head, sent, context);
-                    actions.push(Action::Invalidate(self.changed(key, &head, context)));
+                    actions.push(Action::Invalidate(context.now, self.changed(key, &head, context)));
                     kept
                 }
                 _ => None,
@@ -75,7 +75,8 @@ impl Exchange {
             .response
             .content_length
             .is_some_and(|len| usize::try_from(len).map_or(true, |len| len > context.max_body_bytes));
-        let refusal = verdict.share.err().or(too_large.then_some(Reason::TooLarge));
+        let other = (!self.is_as_searched(&head.fields)).then_some(Reason::VaryMiss);
+        let refusal = verdict.share.err().or(other).or(too_large.then_some(Reason::TooLarge));
         let mut token = token;
         if let Some(reason) = refusal {
             let failure = failed.then_some(head.response.status);
@@ -87,8 +88,11 @@ impl Exchange {
         }
         let store = if !context.rule.cache.enabled {
             Err(Reason::Disabled)
-        } else if failed && stated_lifetime(&head.response, context.now).is_none() {
-            // A failure is kept only for as long as the upstream itself says so.
+        } else if failed
+            && stated_lifetime(&head.response, context.now).is_none()
+            && policy.by_status(head.response.status).is_none()
+        {
+            // A failure is kept only for as long as the upstream itself says so, or the rule.
             Err(Reason::UpstreamFailed)
         } else {
             verdict.store
@@ -146,8 +150,9 @@ impl Exchange {
             Some(status) => Outcome::Answer(answer::failed(self.key(), status, context.now)),
             None => Outcome::Alone(reason),
         };
-        // A HEAD or a part is never shared: that says nothing about a GET of the whole.
-        let learnt = failure.is_none() && !matches!(reason, Reason::Method | Reason::Range);
+        // A HEAD or a part is never shared: that says nothing about a GET of the whole. Nor does one query about another.
+        let learnt =
+            failure.is_none() && !matches!(reason, Reason::Method | Reason::Range | Reason::VaryMiss);
         let remember = learnt.then_some(Action::Remember(reason));
         remember.into_iter().chain(token.map(|token| Action::End(token, outcome))).collect()
     }

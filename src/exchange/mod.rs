@@ -33,6 +33,7 @@ use crate::breaker::{self, Permit};
 use crate::config::plan::{Advice, Fallback, Rule};
 use crate::flight::{Answer, Origin, Outcome, Token};
 use crate::http::key::Key;
+use crate::http::no_vary_search::NoVarySearch;
 use crate::http::validators::Condition;
 use crate::http::{Fields, Reason, RequestHead, vary};
 use crate::store::Entry;
@@ -67,6 +68,9 @@ pub struct Exchange {
     pub fields: Fields,
     /// Why it was not answered at once.
     pub why: Reason,
+    /// Where its key is in the form that an earlier response gave to the query: what that said, and the key as the
+    /// request has it.
+    pub searched: Option<(NoVarySearch, Key)>,
     /// Of a refresh of ours, for which nobody waits: when what it is to replace was received.
     pub refresh: Option<Wall>,
     /// Whether it waited in a flight: `Some(true)` if that gave it its answer.
@@ -110,6 +114,7 @@ impl Exchange {
             request,
             fields,
             why,
+            searched: None,
             refresh: None,
             collapsed: None,
             phase: Phase::Arrived { held },
@@ -406,6 +411,11 @@ impl Exchange {
             }
             Outcome::Lost => self.join_again(context),
         }
+    }
+
+    /// Whether a response says of the query what the request was brought under one key with others by.
+    fn is_as_searched(&self, fields: &Fields) -> bool {
+        self.searched.as_ref().is_none_or(|(search, _)| NoVarySearch::read(fields).as_ref() == Some(search))
     }
 
     fn join_again(&mut self, context: &Context<'_>) -> Vec<Action> {

@@ -269,7 +269,7 @@ fn word(action: &Action) -> String {
         Action::Remember(Reason::Authorization) => "remember for the authorized".into(),
         Action::Remember(_) => "remember".into(),
         Action::Forget => "forget".into(),
-        Action::Invalidate(keys) => format!("invalidate {}", keys.len()),
+        Action::Invalidate(_, keys) => format!("invalidate {}", keys.len()),
     }
 }
 

@@ -52,7 +52,8 @@ impl Exchange {
         });
         let origin = Origin::Revalidated { stored: verdict.store.is_ok() };
         let answer = Answer { origin, entry: updated };
-        match verdict.share {
+        let other = if self.is_as_searched(&fields) { Ok(()) } else { Err(Reason::VaryMiss) };
+        match verdict.share.and(other) {
             Ok(()) => {
                 actions.push(Action::Forget);
                 actions.extend(serve_all(token, answer));
@@ -107,7 +108,7 @@ impl Exchange {
             meta: copy::meta(response, verdict.store.as_ref().ok().copied(), sent.at, context.now),
             key: entry.key,
             selecting: &response.vary.selecting_fields(&self.fields),
-            tags: &copy::tags(fields, &context.rule.cache.tags),
+            tags: &copy::stored_tags(fields, &context.rule.cache.tags),
             fields: fields.as_block(),
             body: entry.body,
         };
@@ -130,5 +131,5 @@ fn as_response(entry: &Entry<'_>, fields: &Fields, head: &Head, context: &Contex
     let cookies = head.fields.iter().filter(|(name, _)| *name == b"set-cookie");
     let all: Vec<(&[u8], &[u8])> =
         [(&b":status"[..], status)].into_iter().chain(age).chain(fields.iter()).chain(cookies).collect();
-    ResponseHead::read(&Fields::of(all), context.now)
+    ResponseHead::read_for(&context.rule.cache.targeted, &Fields::of(all), context.now)
 }

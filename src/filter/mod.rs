@@ -17,6 +17,7 @@ mod parts;
 mod refreshes;
 mod request;
 mod response;
+mod searches;
 mod slots;
 mod tasks;
 mod tick;
@@ -27,9 +28,9 @@ use crate::exchange::{Action, Context, Event, Exchange, Served, fits, reply};
 use crate::flight::stripe::WorkerId;
 use crate::flight::{Answer, Origin};
 use crate::host::{CalloutId, Flow, Host, QueueId, Role, StreamId};
-use crate::http::Reason;
 use crate::http::cache_status::CacheStatus;
 use crate::http::validators::Condition;
+use crate::http::{Fields, Key, Reason};
 use crate::store::Entry;
 use crate::telemetry::{Answered, Counters};
 use crate::time::{Mono, Wall};
@@ -48,6 +49,7 @@ pub struct Worker<H: Host> {
     tasks: tasks::Tasks,
     tiers: tiers::Tiers,
     hot: hot::Hot,
+    untyped: Untyped,
     refreshes: refreshes::Refreshes,
     bodies: bodies::Bodies,
     chance: Chance,
@@ -86,6 +88,7 @@ impl<H: Host> Worker<H> {
         Self {
             queue: None,
             hot: hot::Hot::new(hasher.clone()),
+            untyped: Untyped(hashbrown::HashSet::with_hasher(hasher.clone())),
             refreshes: refreshes::Refreshes::new(&host),
             bodies: bodies::Bodies::default(),
             chance: Chance(host.random()),
@@ -165,8 +168,12 @@ impl<H: Host> Worker<H> {
                 self.fill(requested_at, digest, &entry, rule.cache.max_variants);
             }
             Action::Keep(requested_at, entry) => {
-                let digest = slot.exchange.key()?.digest();
-                self.keep(requested_at, digest, &entry, rule.cache.max_variants);
+                let read = Entry::read(&entry)?;
+                let (key, entry) = match self.rekeyed(slot, &rule.cache.key, &read) {
+                    Some(searched) => searched,
+                    None => (slot.exchange.key()?.clone(), Rc::clone(&entry)),
+                };
+                self.keep(requested_at, key.digest(), &entry, rule.cache.max_variants);
             }
             Action::KeepPart(requested_at, entry) => {
                 let key = slot.exchange.key()?.clone();
@@ -174,7 +181,7 @@ impl<H: Host> Worker<H> {
             }
             Action::End(token, outcome) => {
                 if self.end_flight(token, outcome) {
-                    self.forget(slot.exchange.key()?.digest());
+                    self.forget(self.host.wall(), slot.exchange.key()?.digest());
                 }
             }
             Action::Discard => self.discard(slot.exchange.key()?.digest()),
@@ -187,7 +194,9 @@ impl<H: Host> Worker<H> {
                 let digest = slot.exchange.key()?.digest();
                 self.flights.remembered.clear(digest, flights::concerns(&slot.exchange.request));
             }
-            Action::Invalidate(keys) => keys.iter().for_each(|key| self.invalidate(key.digest())),
+            Action::Invalidate(at, keys) => {
+                keys.iter().for_each(|key| self.invalidate(at, key.digest()));
+            }
         }
         None
     }
@@ -210,8 +219,12 @@ impl<H: Host> Worker<H> {
 
     fn serve(&mut self, stream: StreamId, exchange: &Exchange, answer: &Answer) {
         let now = self.host.wall();
-        let how =
-            Served { origin: answer.origin, collapsed: exchange.collapsed == Some(true), why: exchange.why };
+        let how = Served {
+            origin: answer.origin,
+            collapsed: exchange.collapsed == Some(true),
+            why: exchange.why,
+            tells_key: rule(&self.plan, exchange.rule).cache.tell_key,
+        };
         let answered = match answer.origin {
             _ if how.collapsed => Answered::Collapsed,
             Origin::L1 => Answered::HitL1,
@@ -233,10 +246,16 @@ impl<H: Host> Worker<H> {
         match Entry::read(&answer.entry) {
             Some(entry) => {
                 let reply = reply(&entry, how, &exchange.request, &exchange.fields, now);
-                self.host.reply(stream, reply.status, &reply.fields, &reply.body);
+                self.answer(stream, reply.status, &reply.fields, &reply.body);
             }
-            None => self.host.reply(stream, 502, &crate::http::Fields::new(), b""),
+            None => self.answer(stream, 502, &Fields::new(), b""),
         }
+    }
+
+    /// Answers a stream.
+    fn answer(&mut self, stream: StreamId, status: u16, fields: &Fields, body: &[u8]) {
+        self.host.reply(stream, status, fields, body);
+        self.untyped.note(stream, fields, body);
     }
 
     fn relay(
@@ -256,6 +275,7 @@ impl<H: Host> Worker<H> {
             fwd: Some(exchange.why.fwd()),
             stored,
             collapsed: exchange.collapsed,
+            key: exchange.key().filter(|_| rule.cache.tell_key).map(Key::digest),
             detail: explains.map(Reason::word),
             ..CacheStatus::default()
         };
@@ -318,7 +338,19 @@ impl<H: Host> Role for Worker<H> {
 
     fn on_gone(&mut self, stream: StreamId) {
         self.bodies.forget(stream);
+        self.untyped.0.remove(&stream);
         self.drive(stream, Event::Gone, At::Response);
+    }
+}
+
+/// Streams answered with a body of no stated type: Envoy states one, and it is taken off again.
+struct Untyped(hashbrown::HashSet<StreamId, ahash::RandomState>);
+
+impl Untyped {
+    fn note(&mut self, stream: StreamId, fields: &Fields, body: &[u8]) {
+        if !body.is_empty() && fields.get(b"content-type").is_none() {
+            self.0.insert(stream);
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use super::Worker;
 use super::slots::Filled;
 use crate::config::plan::Rule;
-use crate::exchange::{FROM_L1, Held, marked};
+use crate::exchange::{Held, marked};
 use crate::host::{Host, StreamId};
 use crate::http::content_range::ContentRange;
 use crate::http::key::{Digest, Key};
@@ -47,7 +47,8 @@ impl<H: Host> Worker<H> {
         });
         let Some((block, body)) = answer else { return false };
         self.account(stream, rule_index, Answered::HitL1);
-        self.host.reply(stream, 206, &marked(block.as_block(), &entry, FROM_L1, now), &body);
+        let how = super::request::from_l1(super::rule(&self.plan, rule_index));
+        self.answer(stream, 206, &marked(block.as_block(), &entry, how, now), &body);
         true
     }
 

@@ -6,9 +6,9 @@
 
 use super::hot;
 use super::{At, Slot as Stream, Worker, rule};
-use crate::config::plan::{Advice, Scope};
+use crate::config::plan::{Advice, Rule, Scope};
 use crate::exchange::{
-    Event, Exchange, FROM_L1, Held, Interest, Route, answers, may_refresh, reply, served_until,
+    Event, Exchange, FROM_L1, Held, Interest, Route, Served, answers, may_refresh, reply, served_until,
 };
 use crate::host::{Flow, Host, StreamId};
 use crate::http::key::{self, Key};
@@ -95,20 +95,33 @@ impl<H: Host> Worker<H> {
                 Err(reason) => (Interest::None, reason),
             },
         };
-        let (why, held) = match &interest {
-            Interest::Cacheable(key) if rule.cache.enabled => {
+        let mut interest = interest;
+        let (mut why, mut held, mut searched) = (why, None, None);
+        if let Interest::Cacheable(key) = &mut interest
+            && rule.cache.enabled
+        {
+            let ask = |worker: &mut Self, key: &Key| {
                 let asked = Asked { rule_index, key, request: &request, fields: &fields, refresh };
-                match self.ask_l1(stream, &asked) {
-                    L1::Answered => return Flow::Pause,
-                    L1::Not(why, held) => (why, held),
-                }
+                worker.ask_l1(stream, &asked)
+            };
+            let mut found = ask(self, key);
+            if let L1::Not(Reason::UriMiss, None) = found
+                && body.is_none()
+                && let Some((search, form)) = self.searched(&rule.cache.key, &fields)
+            {
+                searched = Some((search, std::mem::replace(key, form)));
+                found = ask(self, key);
             }
-            _ => (why, None),
-        };
+            (why, held) = match found {
+                L1::Answered => return Flow::Pause,
+                L1::Not(why, held) => (why, held),
+            };
+        }
         let known = held.as_deref().and_then(|held| Entry::read(held)).map(|entry| entry.meta.received_at);
         let known = known.unwrap_or_default();
         let (route, why) = self.route(&interest, rule_index, &request, why);
         let mut exchange = Exchange::new(rule_index, interest, request, fields, why, held);
+        exchange.searched = searched;
         exchange.refresh = refresh.then_some(known);
         self.streams.insert(stream, Stream { exchange, deadline: None, callout: None, breaker: None });
         self.drive(stream, Event::Routed(route), at)
@@ -123,13 +136,15 @@ impl<H: Host> Worker<H> {
             return false;
         }
         let now = self.host.wall();
+        let how = from_l1(rule(&self.plan, answer.rule));
         let value = Rc::clone(&answer.value);
         let fresh = |entry: &Entry<'_>| entry.is_fresh(now);
         let Some(entry) = kept(&value, now, self.tiers.can_ask(), fresh) else { return false };
         if now >= answer.reply_until {
-            (answer.reply, answer.reply_until) = served_until(&entry, FROM_L1, now);
+            (answer.reply, answer.reply_until) = served_until(&entry, how, now);
         }
         self.host.reply(stream, entry.meta.status, &answer.reply, entry.body);
+        self.untyped.note(stream, &answer.reply, entry.body);
         let rule_index = answer.rule;
         self.account(stream, rule_index, Answered::HitL1);
         self.refresh_early(rule_index, &entry, fields, now);
@@ -165,8 +180,9 @@ impl<H: Host> Worker<H> {
             return L1::Not(why, Some(Rc::new(bytes.to_vec())));
         }
         self.account(stream, rule_index, Answered::HitL1);
-        let reply = reply(&entry, FROM_L1, request, fields, now);
-        self.host.reply(stream, reply.status, &reply.fields, &reply.body);
+        let how = from_l1(rule(&self.plan, rule_index));
+        let reply = reply(&entry, how, request, fields, now);
+        self.answer(stream, reply.status, &reply.fields, &reply.body);
         if !entry.is_fresh(now) && entry.is_within_refresh(now) {
             self.refresh(key.digest(), fields);
         } else {
@@ -240,6 +256,11 @@ fn kept(
 ) -> Option<Entry<'_>> {
     let (kept_until, bytes) = l1::unwrap(value)?;
     Entry::read(bytes).filter(|entry| may_answer(entry) && (now < kept_until || !can_ask))
+}
+
+/// How an answer from L1 came about, for its Cache-Status.
+pub(super) fn from_l1(rule: &Rule) -> Served {
+    Served { tells_key: rule.cache.tell_key, ..FROM_L1 }
 }
 
 /// Method, authority and path; pseudo fields stand first, so this is short.

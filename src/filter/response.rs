@@ -8,15 +8,23 @@ use crate::http::{Fields, ResponseHead, list};
 
 impl<H: Host> Worker<H> {
     pub(super) fn responded(&mut self, stream: StreamId, end: bool) -> Flow {
-        if !self.streams.contains_key(&stream) {
+        let Some(slot) = self.streams.get(&stream) else {
+            if self.untyped.0.remove(&stream) {
+                self.host.set_response_field(stream, "content-type", None);
+            }
             return Flow::Continue;
-        }
+        };
+        let rule_index = slot.exchange.rule;
         let source = self.host.response_source(stream);
         if source == Source::Own {
             return Flow::Continue;
         }
         let fields = self.respaced(stream, self.host.response_fields(stream));
-        let response = ResponseHead::read(&fields, self.host.wall());
+        let response = ResponseHead::read_for(
+            &super::rule(&self.plan, rule_index).cache.targeted,
+            &fields,
+            self.host.wall(),
+        );
         let outcome = match source {
             Source::UpstreamFailure => breaker::Outcome::Failure,
             Source::Upstream => breaker::Outcome::of_status(response.status),
@@ -40,7 +48,7 @@ impl<H: Host> Worker<H> {
             let Some(mended) = mended.filter(|_| fields.values(joined.as_bytes()).count() == 1) else {
                 continue;
             };
-            self.host.set_response_field(stream, joined, &mended);
+            self.host.set_response_field(stream, joined, Some(&mended));
             let mend = |(name, value)| (name, if name == joined.as_bytes() { &mended[..] } else { value });
             fields = Fields::of(fields.iter().map(mend));
         }

@@ -146,6 +146,12 @@ impl<H: Host> Worker<H> {
         });
     }
 
+    /// Writes what is not an entry into its slot.
+    pub(super) fn note(&mut self, digest: Digest, bytes: &[u8]) {
+        let slot = self.tiers.geometry.slot(digest);
+        self.write(slot, |_| Some(bytes.to_vec()));
+    }
+
     /// Writes what `make` makes of a slot's value into it, and books it; `None` if it makes nothing. What is too large
     /// is made and not written.
     fn write(&mut self, slot: Slot, mut make: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Option<()> {
@@ -169,13 +175,12 @@ impl<H: Host> Worker<H> {
     }
 
     /// Takes a key out of L1, leaving a mark against what was fetched before, and drops what was still to be stored.
-    pub(super) fn forget(&mut self, digest: Digest) {
+    pub(super) fn forget(&mut self, at: Wall, digest: Digest) {
         let slot = self.tiers.geometry.slot(digest);
-        let now = self.host.wall();
         for _ in 0..MAX_TRIES {
             let (held, version) = self.slot(slot);
             // Two changes within a millisecond are two.
-            let changed_at = now.max(l1::changed_at(&held).after(Duration::from_millis(1)));
+            let changed_at = at.max(l1::changed_at(&held).after(Duration::from_millis(1)));
             let value = l1::wrap(Wall::default(), changed_at, b"");
             if self.swap(slot, &value, version) {
                 break;

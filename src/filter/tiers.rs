@@ -335,10 +335,10 @@ impl<H: Host> Worker<H> {
 
     /// An unsafe request changed a key's resource (RFC 9111 §4.4): it is forgotten in every tier, and a fetch that is
     /// under way is not kept.
-    pub(super) fn invalidate(&mut self, digest: Digest) {
+    pub(super) fn invalidate(&mut self, at: Wall, digest: Digest) {
         self.counters.occurred(Occurrence::Invalidated);
         // In this order: a flight that begins in between begins without what was true before.
-        self.forget(digest);
+        self.forget(at, digest);
         self.taint(digest);
         if self.plan.l2.is_some() {
             self.later(Task::Delete(digest));
@@ -347,7 +347,7 @@ impl<H: Host> Worker<H> {
 
     /// What is stored under a key may not be reused any more.
     pub(super) fn discard(&mut self, digest: Digest) {
-        self.forget(digest);
+        self.forget(self.host.wall(), digest);
         if self.plan.l2.is_some() {
             self.later(Task::Delete(digest));
         }

@@ -110,8 +110,8 @@ pub trait Host {
     fn set_request_field(&self, stream: StreamId, name: &str, value: Option<&[u8]>);
     /// The response's fields with `:status`, while its head passes.
     fn response_fields(&self, stream: StreamId) -> Fields;
-    /// Replaces a response field while its head passes.
-    fn set_response_field(&self, stream: StreamId, name: &str, value: &[u8]);
+    /// Replaces a response field while its head passes; `None` removes it.
+    fn set_response_field(&self, stream: StreamId, name: &str, value: Option<&[u8]>);
     /// Adds a line to the response's fields, behind those of the same name, while its head passes.
     fn add_response_field(&self, stream: StreamId, name: &str, value: &[u8]);
     /// The piece of the response's body that is passing, `len` bytes.

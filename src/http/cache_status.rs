@@ -4,6 +4,7 @@
 //! order. A member says either that the answer came from the store, or why the request went forward and what came of
 //! it; never both (§2.2).
 
+use super::key::Digest;
 use super::reason::Reason;
 use std::io::Write;
 
@@ -77,6 +78,8 @@ pub struct CacheStatus {
     pub collapsed: Option<bool>,
     /// Seconds of freshness left; below zero for a stale answer.
     pub ttl: Option<i64>,
+    /// The digest of the key, by which operators find it in Redis.
+    pub key: Option<Digest>,
     /// More, for people: a tier or the word of a [`Reason`].
     pub detail: Option<&'static str>,
 }
@@ -108,6 +111,11 @@ impl CacheStatus {
         if let Some(ttl) = self.ttl {
             out.extend_from_slice(b"; ttl=");
             write_integer(ttl, out);
+        }
+        if let Some(key) = self.key {
+            out.extend_from_slice(b"; key=\"");
+            key.write_hex(out);
+            out.push(b'"');
         }
         if let Some(detail) = self.detail {
             out.extend_from_slice(b"; detail=");
@@ -204,6 +212,16 @@ mod tests {
             (
                 CacheStatus { detail: Some("two \"words\" \\ é"), ..none },
                 "breakwater; detail=\"two \\\"words\\\" \\\\   \"",
+            ),
+            (
+                CacheStatus {
+                    hit: true,
+                    ttl: Some(1),
+                    key: Some(Digest([0xab; 16])),
+                    detail: Some("l2"),
+                    ..none
+                },
+                "breakwater; hit; ttl=1; key=\"abababababababababababababababab\"; detail=l2",
             ),
             (CacheStatus { detail: Some(""), ..none }, "breakwater; detail=\"\""),
             (CacheStatus { detail: Some("2nd"), ..none }, "breakwater; detail=\"2nd\""),

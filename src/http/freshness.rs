@@ -17,14 +17,26 @@ pub fn stated_lifetime(response: &ResponseHead, received_at: Wall) -> Option<Dur
     directives.s_maxage.or(directives.max_age).or_else(by_date).map(|lifetime| lifetime.min(LONGEST))
 }
 
-/// The stated lifetime, else `default_ttl` where a guess is allowed (RFC 9111 §4.2.2): the status is cacheable by
-/// default, or the response says `public`. `None` if neither gives any.
-pub fn lifetime(response: &ResponseHead, default_ttl: Duration, received_at: Wall) -> Option<Duration> {
-    let guess = || {
-        let allowed = response.directives.public || is_heuristically_cacheable(response.status);
-        (allowed && !default_ttl.is_zero()).then_some(default_ttl.min(LONGEST))
-    };
-    stated_lifetime(response, received_at).or_else(guess)
+/// The stated lifetime, else `default_ttl`, else a guess, where these are allowed (RFC 9111 §4.2.2): the status is
+/// cacheable by default, or the response says `public`. `None` if none gives any.
+pub fn lifetime(
+    response: &ResponseHead,
+    default_ttl: Duration,
+    heuristic_percent: u32,
+    received_at: Wall,
+) -> Option<Duration> {
+    let allowed = response.directives.public || is_heuristically_cacheable(response.status);
+    let configured = || (!default_ttl.is_zero()).then_some(default_ttl.min(LONGEST));
+    let unstated = || configured().or_else(|| guessed_lifetime(response, heuristic_percent, received_at));
+    stated_lifetime(response, received_at).or_else(|| allowed.then(unstated).flatten())
+}
+
+/// So many percent of how long the response had not changed when it was made (RFC 9111 §4.2.2): what has been the
+/// same for long is likely to stay so for a while. `None` if that comes to nothing.
+fn guessed_lifetime(response: &ResponseHead, percent: u32, received_at: Wall) -> Option<Duration> {
+    let unchanged_for = response.date.unwrap_or(received_at).since(response.last_modified?);
+    let guess = unchanged_for.saturating_mul(percent).checked_div(100)?.min(LONGEST_GUESS);
+    (!guess.is_zero()).then_some(guess)
 }
 
 /// How old the response is when it arrives (RFC 9111 §4.2.3, `corrected_initial_age`): what Age says plus the time the
@@ -44,6 +56,8 @@ pub fn is_heuristically_cacheable(status: u16) -> bool {
 
 /// No lifetime or age is longer (RFC 9111 §1.2.2).
 const LONGEST: Duration = Duration::from_secs(MAX_DELTA_SECONDS);
+/// A guess that is wrong is wrong for a day at most: caches commonly bound it so, and RFC 9111 §4.2.2 wants it cautious.
+const LONGEST_GUESS: Duration = Duration::from_secs(24 * 60 * 60);
 const DATE_GRAIN: Duration = Duration::from_millis(999);
 
 #[cfg(test)]
@@ -102,13 +116,65 @@ mod tests {
         for status in 200..600 {
             let guessed = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501].contains(&status);
             let plain = ResponseHead { status, ..response("", None, None) };
-            assert_eq!(lifetime(&plain, secs(9), at(0)), guessed.then_some(secs(9)), "{status}");
+            assert_eq!(lifetime(&plain, secs(9), 0, at(0)), guessed.then_some(secs(9)), "{status}");
             let public = ResponseHead { status, ..response("public", None, None) };
-            assert_eq!(lifetime(&public, secs(9), at(0)), Some(secs(9)), "{status}");
+            assert_eq!(lifetime(&public, secs(9), 0, at(0)), Some(secs(9)), "{status}");
+            let old = |response| ResponseHead { last_modified: Some(Wall(0)), ..response };
+            assert_eq!(
+                lifetime(&old(plain), secs(0), 10, at(0)),
+                guessed.then_some(LONGEST_GUESS),
+                "{status}"
+            );
+            assert_eq!(lifetime(&old(public), secs(0), 10, at(0)), Some(LONGEST_GUESS), "{status}");
         }
-        assert_eq!(lifetime(&response("", None, None), Duration::ZERO, at(0)), None);
-        assert_eq!(lifetime(&response("max-age=0", None, None), secs(9), at(0)), Some(Duration::ZERO));
-        assert_eq!(lifetime(&response("", None, None), Duration::MAX, at(0)), Some(LONGEST));
+        assert_eq!(lifetime(&response("", None, None), Duration::ZERO, 10, at(0)), None);
+        assert_eq!(lifetime(&response("max-age=0", None, None), secs(9), 0, at(0)), Some(Duration::ZERO));
+        assert_eq!(lifetime(&response("", None, None), Duration::MAX, 0, at(0)), Some(LONGEST));
+    }
+
+    #[test]
+    fn a_guess_is_a_share_of_the_time_without_change_and_at_most_a_day() {
+        const DAY: u64 = 24 * 60 * 60;
+        let changed = |ago: u64| Wall(at(0).0 - ago * 1000);
+        for (date, last_modified, percent, expected_ms) in [
+            (Some(at(0)), Some(changed(DAY)), 10, Some(8_640_000)),
+            (Some(at(0)), Some(changed(60)), 10, Some(6_000)),
+            (Some(at(0)), Some(changed(5)), 10, Some(500)),
+            (Some(at(0)), Some(changed(1)), 1, Some(10)),
+            (Some(at(0)), Some(changed(60)), 100, Some(60_000)),
+            (Some(at(0)), Some(changed(60)), 0, None),
+            // Without Date the response is of the moment it arrived; with one, the way to here is no time of constancy.
+            (None, Some(changed(60)), 10, Some(6_000)),
+            (Some(changed(30)), Some(changed(60)), 10, Some(3_000)),
+            // What changes as it is made, or later, gives nothing to go by.
+            (Some(at(0)), Some(at(0)), 10, None),
+            (Some(at(0)), Some(at(9)), 10, None),
+            (Some(at(0)), None, 10, None),
+            (Some(at(0)), Some(changed(10 * DAY)), 10, Some(DAY * 1000)),
+            (Some(at(0)), Some(changed(11 * DAY)), 10, Some(DAY * 1000)),
+            (Some(at(0)), Some(Wall(0)), 10, Some(DAY * 1000)),
+            (Some(Wall(u64::MAX)), Some(Wall(0)), u32::MAX, Some(DAY * 1000)),
+        ] {
+            let response = ResponseHead { last_modified, ..response("", date, None) };
+            let found = lifetime(&response, Duration::ZERO, percent, at(0));
+            assert_eq!(found, expected_ms.map(Duration::from_millis), "{percent} % of {response:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_guessed_where_something_is_said() {
+        let old = |response| ResponseHead { last_modified: Some(Wall(0)), ..response };
+        for (stated, default_ttl, expected) in [
+            (response("max-age=5", None, None), 0, 5),
+            (response("s-maxage=0", None, None), 0, 0),
+            (response("max-age=x", None, None), 0, 0),
+            (response("", None, Some(at(7))), 0, 7),
+            (response("", None, Some(Wall(0))), 0, 0),
+            (response("", None, None), 9, 9),
+        ] {
+            let found = lifetime(&old(stated), secs(default_ttl), 10, at(0));
+            assert_eq!(found, Some(secs(expected)), "{expected}");
+        }
     }
 
     #[test]

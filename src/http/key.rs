@@ -7,6 +7,7 @@
 //! are too long; whoever finds an entry by digest compares the bytes.
 
 use super::fields::Fields;
+use super::no_vary_search::NoVarySearch;
 use super::query;
 use super::reason::Reason;
 use std::cell::OnceCell;
@@ -112,7 +113,24 @@ impl Key {
 /// # Errors
 /// `KeyTooLong` above [`MAX_KEY_BYTES`].
 pub fn key(spec: &KeySpec, request: &Fields) -> Result<Key, Reason> {
-    key_of(spec, request, None)
+    key_of(spec, request, None, None)
+}
+
+/// The key of `request` where its query counts in the form that a response gave it ([`super::no_vary_search`]).
+///
+/// # Errors
+/// As [`key`].
+pub fn searched(spec: &KeySpec, request: &Fields, search: &NoVarySearch) -> Result<Key, Reason> {
+    let form = search.normalise(target(request).1.unwrap_or_default());
+    key_of(spec, request, None, Some(&form))
+}
+
+/// Under what stands how the responses of a path depend on the query: the request's key without it.
+///
+/// # Errors
+/// As [`key`].
+pub fn search_key(spec: &KeySpec, request: &Fields) -> Result<Key, Reason> {
+    key_of(spec, request, Some(target(request).0), Some(b""))
 }
 
 /// The key that `request` would have with another `target` (path and query).
@@ -120,10 +138,27 @@ pub fn key(spec: &KeySpec, request: &Fields) -> Result<Key, Reason> {
 /// # Errors
 /// As [`key`].
 pub fn key_at(spec: &KeySpec, request: &Fields, target: &[u8]) -> Result<Key, Reason> {
-    key_of(spec, request, Some(target))
+    key_of(spec, request, Some(target), None)
 }
 
-fn key_of(spec: &KeySpec, request: &Fields, other: Option<&[u8]>) -> Result<Key, Reason> {
+/// Path and query of a request's target.
+fn target(request: &Fields) -> (&[u8], Option<&[u8]>) {
+    split(request.get(b":path").unwrap_or_default())
+}
+
+fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match target.iter().position(|byte| *byte == b'?').and_then(|at| target.split_at_checked(at)) {
+        Some((path, query)) => (path, query.strip_prefix(b"?")),
+        None => (target, None),
+    }
+}
+
+fn key_of(
+    spec: &KeySpec,
+    request: &Fields,
+    other: Option<&[u8]>,
+    form: Option<&[u8]>,
+) -> Result<Key, Reason> {
     let (mut scheme, mut authority, mut target) = (&[][..], &[][..], &[][..]);
     for (name, value) in request.iter() {
         match name {
@@ -136,11 +171,7 @@ fn key_of(spec: &KeySpec, request: &Fields, other: Option<&[u8]>) -> Result<Key,
         }
     }
     let target = other.unwrap_or(target);
-    let (path, query) =
-        match target.iter().position(|byte| *byte == b'?').and_then(|at| target.split_at_checked(at)) {
-            Some((path, query)) => (path, query.strip_prefix(b"?")),
-            None => (target, None),
-        };
+    let (path, query) = split(target);
 
     let mut key = Key {
         bytes: Vec::with_capacity(capacity(spec, &[scheme, authority, target])),
@@ -150,7 +181,9 @@ fn key_of(spec: &KeySpec, request: &Fields, other: Option<&[u8]>) -> Result<Key,
     key.append_lower(SCHEME, scheme)?;
     key.append_lower(AUTHORITY, without_default_port(scheme, authority))?;
     key.append(PATH, path)?;
-    if let Some(query) = query {
+    if let Some(form) = form {
+        key.append(FORM, form)?;
+    } else if let Some(query) = query {
         query::append(&mut key, QUERY, query, &spec.query)?;
     }
     for name in &spec.headers {
@@ -244,6 +277,7 @@ const SCHEME: u8 = b's';
 const AUTHORITY: u8 = b'a';
 const PATH: u8 = b'p';
 const QUERY: u8 = b'q';
+const FORM: u8 = b'n';
 const HEADER: u8 = b'h';
 const COOKIE: u8 = b'c';
 const IDENTITY_HEADER: u8 = b'i';

@@ -6,6 +6,7 @@
 //! not lets a client choose what others get: names are let in decoded and in any case, but left out by their raw bytes
 //! only, and a parameter with a `;` in it, which some servers read as two, is never left out.
 
+use super::form;
 use super::key::{Key, MAX_KEY_BYTES, QuerySpec};
 use super::reason::Reason;
 
@@ -15,7 +16,7 @@ use super::reason::Reason;
 /// `KeyTooLong` where the parameters that stay do not fit.
 pub(super) fn append(key: &mut Key, tag: u8, query: &[u8], spec: &QuerySpec) -> Result<(), Reason> {
     let whole = spec.ignore.is_empty() && spec.allow.is_none();
-    if whole && (!spec.sort || parameters(query).map(name).is_sorted()) {
+    if whole && (!spec.sort || parameters(query).map(form::name).is_sorted()) {
         return key.append(tag, query);
     }
     let kept = parameters(query).filter(|parameter| whole || stays(parameter, spec));
@@ -42,7 +43,7 @@ pub(super) fn append(key: &mut Key, tag: u8, query: &[u8], spec: &QuerySpec) -> 
     };
     list.iter_mut().zip(kept).for_each(|(place, parameter)| *place = parameter);
     if spec.sort {
-        list.sort_by(|a, b| name(a).cmp(name(b)));
+        form::sort(list);
     }
     key.append_joined(tag, list, b'&')
 }
@@ -51,13 +52,8 @@ fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     query.split(|byte| *byte == b'&')
 }
 
-/// The parameter up to its first `=`.
-fn name(parameter: &[u8]) -> &[u8] {
-    parameter.split(|byte| *byte == b'=').next().unwrap_or(parameter)
-}
-
 fn stays(parameter: &[u8], spec: &QuerySpec) -> bool {
-    let name = name(parameter);
+    let name = form::name(parameter);
     let ignored = || spec.ignore.iter().any(|pattern| is_ignored(pattern.as_bytes(), name));
     let allowed = || {
         spec.allow.as_ref().is_none_or(|list| list.iter().any(|pattern| is_allowed(pattern.as_bytes(), name)))
@@ -77,36 +73,9 @@ fn is_allowed(pattern: &[u8], name: &[u8]) -> bool {
         Some(start) => (start, true),
         None => (pattern, false),
     };
-    let mut name = decoded(name);
+    let mut name = form::decoded(name);
     start.iter().all(|byte| name.next().is_some_and(|found| found.eq_ignore_ascii_case(byte)))
         && (any_ending || name.next().is_none())
-}
-
-/// `name` with its percent-encoding undone; what is no such encoding is taken as it stands.
-fn decoded(name: &[u8]) -> impl Iterator<Item = u8> {
-    let mut rest = name;
-    std::iter::from_fn(move || {
-        let (byte, tail) = match rest {
-            [b'%', high, low, tail @ ..] => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => ((high << 4) | low, tail),
-                _ => (b'%', rest.get(1..)?),
-            },
-            [b'+', tail @ ..] => (b' ', tail),
-            [byte, tail @ ..] => (*byte, tail),
-            [] => return None,
-        };
-        rest = tail;
-        Some(byte)
-    })
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => digit.checked_sub(b'0'),
-        b'a'..=b'f' => digit.checked_sub(b'a' - 10),
-        b'A'..=b'F' => digit.checked_sub(b'A' - 10),
-        _ => None,
-    }
 }
 
 /// Up to so many parameters are sorted without an allocation.

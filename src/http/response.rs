@@ -7,6 +7,7 @@
 use super::cache_control::{ResponseDirectives, delta_seconds};
 use super::date;
 use super::fields::Fields;
+use super::targeted;
 use super::vary::Vary;
 use crate::time::Wall;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct ResponseHead {
     pub date: Option<Wall>,
     /// When it ends; the epoch where Expires is there but is no date.
     pub expires: Option<Wall>,
+    /// When what it represents was last changed, if it says so once.
+    pub last_modified: Option<Wall>,
     /// Which request fields it depends on.
     pub vary: Vary,
     /// Whether it sets a cookie.
@@ -39,8 +42,14 @@ pub struct ResponseHead {
 impl ResponseHead {
     /// Reads a response's fields, `:status` included; `received_at` places dates with two-digit years.
     pub fn read(fields: &Fields, received_at: Wall) -> Self {
+        Self::read_for(&[], fields, received_at)
+    }
+
+    /// As [`Self::read`], for a cache that the fields `targeted` speak to, the first before the second: a valid one
+    /// stands in place of Cache-Control and Expires (RFC 9213 §2.2).
+    pub fn read_for(targeted: &[String], fields: &Fields, received_at: Wall) -> Self {
         let mut head = Self::default();
-        let (mut ages, mut dates, mut lengths) = (0_u32, 0_u32, 0_u32);
+        let (mut ages, mut dates, mut changes, mut lengths) = (0_u32, 0_u32, 0_u32, 0_u32);
         for (name, value) in fields.iter() {
             match name {
                 b":status" => head.status = status(value).unwrap_or(0),
@@ -61,10 +70,20 @@ impl ResponseHead {
                     head.content_length = number(value).filter(|_| first);
                 }
                 b"etag" => head.has_validator |= !value.is_empty(),
-                b"last-modified" => head.has_validator |= date::parse(value, received_at).is_some(),
+                b"last-modified" => {
+                    let first = is_first(&mut changes);
+                    let changed = date::parse(value, received_at);
+                    head.has_validator |= changed.is_some();
+                    head.last_modified = changed.filter(|_| first);
+                }
                 b"content-type" => head.event_stream |= is_event_stream(value),
                 _ => {}
             }
+        }
+        let spoken_to = |name: &String| targeted::read(fields.values(name.as_bytes()));
+        if let Some(directives) = targeted.iter().find_map(spoken_to) {
+            head.directives = directives;
+            head.expires = None;
         }
         head
     }
@@ -141,6 +160,7 @@ mod tests {
             age: Duration::from_secs(7),
             date: Some(THEN),
             expires: Some(THEN),
+            last_modified: None,
             vary: Vary::Fields(vec![b"a".to_vec(), b"b".to_vec()]),
             set_cookie: true,
             content_length: Some(12),

@@ -45,6 +45,13 @@ pub struct StoringPolicy {
     pub stale_while_revalidate: Duration,
 }
 
+impl StoringPolicy {
+    /// The lifetime of responses with this status that state none.
+    pub fn by_status(&self, status: u16) -> Option<Duration> {
+        self.statuses.iter().find(|(known, _)| *known == status).map(|(_, ttl)| *ttl)
+    }
+}
+
 /// How long a kept response serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
@@ -157,10 +164,11 @@ fn kept(
     let fresh_for = if directives.no_cache {
         Err(Reason::NoCache)
     } else {
-        let default_ttl = policy.override_ttl.unwrap_or(policy.default_ttl);
-        freshness::lifetime(response, default_ttl, received_at)
+        // What is private to a caller is so for as long as it says.
+        let override_ttl = policy.override_ttl.filter(|_| !directives.private);
+        lifetime(response, policy, override_ttl.unwrap_or(policy.default_ttl), received_at)
             .ok_or(Reason::NoLifetime)
-            .map(|lifetime| policy.override_ttl.unwrap_or(lifetime))
+            .map(|lifetime| override_ttl.unwrap_or(lifetime))
             .map(|lifetime| lifetime.min(policy.max_ttl.unwrap_or(Duration::MAX)))
             .map(|lifetime| lifetime.saturating_sub(initial_age))
             .and_then(|left| if left.is_zero() { Err(Reason::Expired) } else { Ok(left) })
@@ -191,6 +199,18 @@ fn kept(
         ),
         never_stale,
     })
+}
+
+/// What the response states, else what the rule says of its status, else of all responses, else a guess.
+fn lifetime(
+    response: &ResponseHead,
+    policy: &StoringPolicy,
+    default_ttl: Duration,
+    received_at: Wall,
+) -> Option<Duration> {
+    freshness::stated_lifetime(response, received_at)
+        .or_else(|| policy.by_status(response.status))
+        .or_else(|| freshness::lifetime(response, default_ttl, policy.heuristic_percent, received_at))
 }
 
 /// Whether what the status code means for caching is known and heeded here: those of RFC 9110 §15 but 206 and 304.

@@ -35,12 +35,11 @@ pub fn updated(block: &[u8], update: &Fields) -> Fields {
 }
 
 /// What an update neither changes nor adds. Content-Length is not stored at all.
-const STAYS: [&[u8]; 9] = [
+const STAYS: [&[u8]; 8] = [
     b"content-digest",
     b"content-encoding",
     b"content-md5",
     b"content-range",
-    b"content-type",
     b"digest",
     b"repr-digest",
     b"set-cookie",

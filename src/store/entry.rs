@@ -6,6 +6,7 @@
 //! there, and a reader compares the full key before it believes an entry.
 
 use crate::http::end_to_end::is_end_to_end;
+use crate::http::tags;
 use crate::http::validators::{self, Condition};
 use crate::time::Wall;
 use std::time::Duration;
@@ -97,6 +98,7 @@ impl<'a> Entry<'a> {
             && meta.received_at <= now.after(CLOCK_SKEW)
             && meta.stale_until <= now.after(LONGEST_STAY)
             && meta.refresh_until <= now.after(LONGEST_STAY)
+            && tags::is_sound(entry.tags)
             && is_end_to_end(entry.fields);
         sound.then_some(entry)
     }
@@ -263,7 +265,7 @@ mod tests {
             meta: meta(),
             key: b"k",
             selecting: b"v",
-            tags: b"t",
+            tags: &[7; 8],
             fields: fields.as_block(),
             body: b"hello",
         };

@@ -11,9 +11,14 @@ async fn a_wrong_configuration_is_refused_with_all_its_mistakes_each_with_its_pa
         .plugin_exactly(json!({
             "l1": {"ttl": "soon", "max_bytes": "1KiB", "maxBytes": "64MiB"},
             "l2": {"cluster": "breakwater_l2", "timeout": 50},
+            "refresh": {"cluster": ""},
             "admin": {"path": "/.breakwater/"},
             "defaults": {
-                "cache": {"stale_if_error": "-1h", "etag": "generate"},
+                "cache": {
+                    "stale_if_error": "-1h", "stale_while_revalidate": 5, "statuses": {"206": "1s", "404": "soon"},
+                    "early_refresh": 11, "request_directives": "obey", "etag": true, "tags": "Cache-Tag",
+                    "max_variants": 0, "key": {"body": {"methods": ["GET"]}},
+                },
                 "coalesce": {"scope": "fleet", "max_waiters": 0},
                 "breaker": {"failure_rate": 1.5},
             },
@@ -35,9 +40,18 @@ async fn a_wrong_configuration_is_refused_with_all_its_mistakes_each_with_its_pa
         "l1.max_bytes",
         "l1.maxBytes",
         "l2.timeout",
+        "refresh.cluster",
         "admin.path",
         "defaults.cache.stale_if_error",
+        "defaults.cache.stale_while_revalidate",
+        "defaults.cache.statuses.206",
+        "defaults.cache.statuses.404",
+        "defaults.cache.early_refresh",
+        "defaults.cache.request_directives",
         "defaults.cache.etag",
+        "defaults.cache.tags",
+        "defaults.cache.max_variants",
+        "defaults.cache.key.body.methods[0]",
         "defaults.coalesce.scope",
         "defaults.coalesce.max_waiters",
         "defaults.breaker.failure_rate",
@@ -50,6 +64,27 @@ async fn a_wrong_configuration_is_refused_with_all_its_mistakes_each_with_its_pa
         let told = told.unwrap_or_else(|| panic!("nothing is said of {path}:\n{}", problems.join("\n")));
         assert!(told.contains(": found ") && told.contains("; allowed: "), "{told}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_of_caching_is_taken_in_the_form_in_which_envoy_passes_it_on() {
+    let _turn = turn::shared().await;
+    let cache = json!({
+        "default_ttl": "1s", "override_ttl": "2s", "max_ttl": "3s", "statuses": {"404": "10s", "503": "0s"},
+        "heuristic_percent": 20, "stale_while_revalidate": "5s", "stale_if_error": "6s", "set_cookie": "store",
+        "early_refresh": 0.5, "request_directives": "honor", "etag": false, "targeted": ["Edge-Control"],
+        "tags": ["X-Tags"], "max_variants": 2, "tell_key": true,
+        "key": {"body": {"methods": ["QUERY", "POST"], "max_bytes": "1MiB"}},
+    });
+    let envoy = Recipe::minimal()
+        .plugin_exactly(json!({
+            "refresh": {"cluster": "breakwater_loop"},
+            "defaults": {"cache": cache},
+            "rules": [{"name": "a", "cache": cache}],
+        }))
+        .start()
+        .await;
+    assert_eq!(envoy.vm_failures().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,10 +21,13 @@ fn an_unknown_field_is_told_with_what_it_may_have_been() {
         ],
     );
     assert_told(
-        r#"{"defaults":{"cache":{"ttl":"1s","key":{"ignore":[]}}},"rules":[{"name":"a","hosts":[],"match":{"prefix":"/"}}]}"#.as_bytes(),
+        r#"{"defaults":{"cache":{"body":{},"ttl":"1s","key":{"ignore":[],"methods":["POST"],"body":{"max_byte":"1KiB"}}}},"rules":[{"name":"a","hosts":[],"match":{"prefix":"/"}}]}"#.as_bytes(),
         &[
-            "defaults.cache.key.ignore: found an unknown field; allowed: query, headers, cookies, identity; did you mean query.ignore?",
-            "defaults.cache.ttl: found an unknown field; allowed: enabled, default_ttl, override_ttl, max_ttl, stale_if_error, set_cookie, key, stale_while_revalidate, statuses, early_refresh, request_directives, etag, tags; did you mean default_ttl?",
+            "defaults.cache.key.body.max_byte: found an unknown field; allowed: methods, max_bytes; did you mean max_bytes?",
+            "defaults.cache.key.ignore: found an unknown field; allowed: query, headers, cookies, identity, body; did you mean query.ignore?",
+            "defaults.cache.key.methods: found an unknown field; allowed: query, headers, cookies, identity, body; did you mean body.methods?",
+            "defaults.cache.body: found an unknown field; allowed: enabled, default_ttl, override_ttl, max_ttl, statuses, heuristic_percent, stale_while_revalidate, stale_if_error, set_cookie, key, request_directives, early_refresh, etag, targeted, tags, max_variants, tell_key; did you mean key.body?",
+            "defaults.cache.ttl: found an unknown field; allowed: enabled, default_ttl, override_ttl, max_ttl, statuses, heuristic_percent, stale_while_revalidate, stale_if_error, set_cookie, key, request_directives, early_refresh, etag, targeted, tags, max_variants, tell_key; did you mean default_ttl?",
             "rules[0].match.prefix: found an unknown field; allowed: hosts, path, methods; did you mean path.prefix?",
             "rules[0].hosts: found an unknown field; allowed: name, match, cache, coalesce, breaker, rollout; did you mean match.hosts?",
         ],
@@ -57,7 +60,7 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
         ],
     );
     assert_told(
-        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","etag":"generate","key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"fleet","lease":"1h","max_waiters":1.5,"wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1s","enabled":0}}}"#.as_bytes(),
+        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","etag":true,"key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"fleet","lease":"1h","max_waiters":1.5,"wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1s","enabled":0}}}"#.as_bytes(),
         &[
             r#"defaults.cache.enabled: found "true"; allowed: true or false; write it without quotes, or leave the field out for true"#,
             r#"defaults.cache.default_ttl: found "5 s"; allowed: a duration from 0s to 366d in d, h, m, s or ms; write a number and its unit without spaces, or leave the field out for 0s"#,
@@ -65,7 +68,7 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
             r#"defaults.cache.key.headers: found "accept"; allowed: a list of at most 256, each the name of a header field, such as "accept-language"; write a list, as in ["…", "…"]"#,
             r#"defaults.cache.key.cookies[0]: found "a b"; allowed: the name of a cookie; change it, or remove it"#,
             "defaults.cache.key.cookies[1]: found true; allowed: the name of a cookie; put it in quotes, or remove it",
-            r#"defaults.cache.etag: found "generate"; allowed: "off" alone, since the rest is not available in this version; leave the field out"#,
+            r#"defaults.cache.etag: found true; allowed: "off" or "generate"; change it, or leave the field out for "off""#,
             r#"defaults.coalesce.scope: found "fleet"; allowed: "off" or "worker" or "instance", since fleet is not available in this version; change it, or leave the field out for "instance""#,
             "defaults.coalesce.wait_timeout: found null; allowed: a duration from 1ms to 10m in d, h, m, s or ms; change it, or leave the field out for 5s",
             r#"defaults.coalesce.lease: found "1h"; allowed: a duration from 100ms to 10m in d, h, m, s or ms; change it, or leave the field out for 10s"#,
@@ -79,12 +82,50 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
         ],
     );
     assert_told(
-        r#"{"l2":{"cluster":"c","encryption":"s3cret"},"refresh":{"cluster":"breakwater_loop"},"admin":{"path":"/x"},"defaults":7}"#.as_bytes(),
+        r#"{"l2":{"cluster":"c","encryption":"s3cret"},"refresh":{"cluster":7},"admin":{"path":"/x"},"defaults":7}"#.as_bytes(),
         &[
             "l2.encryption: found text; allowed: nothing, since it is not available in this version; leave the field out",
-            "refresh.cluster: found text; allowed: nothing, since it is not available in this version; leave the field out",
+            "refresh.cluster: found 7; allowed: the name of an Envoy cluster, 1 to 256 bytes without control characters; put it in quotes, or leave the field out",
             "admin.path: found text; allowed: nothing, since it is not available in this version; leave the field out",
             "defaults: found a number; allowed: an object; write its fields, or leave the field out",
+        ],
+    );
+}
+
+#[test]
+fn what_is_wrong_with_caching_is_told() {
+    assert_told(
+        r#"{"defaults":{"cache":{"stale_while_revalidate":0,"set_cookie":"strip","heuristic_percent":"10%","early_refresh":"often","request_directives":"honour","targeted":"CDN-Cache-Control","tags":["Cache Tag"],"max_variants":0,"tell_key":"true","key":{"body":{"methods":["GET","POST",true],"max_bytes":65536}}}}}"#.as_bytes(),
+        &[
+            r#"defaults.cache.heuristic_percent: found "10%"; allowed: a whole number from 0 to 100; change it, or leave the field out for 10"#,
+            r#"defaults.cache.stale_while_revalidate: found 0; allowed: a duration from 0s to 366d in d, h, m, s or ms; write the unit, as in "100ms" or "5m", or leave the field out for 0s"#,
+            r#"defaults.cache.set_cookie: found "strip"; allowed: "refuse" or "store"; change it, or leave the field out for "refuse""#,
+            r#"defaults.cache.key.body.methods: found a list of 3; allowed: a list of at most 2, each "QUERY" or "POST", since only these two may be answered from a cache by their body; shorten it"#,
+            r#"defaults.cache.key.body.methods[0]: found "GET"; allowed: "QUERY" or "POST", since only these two may be answered from a cache by their body; change it, or remove it"#,
+            r#"defaults.cache.key.body.max_bytes: found 65536; allowed: a size from 1KiB to 1MiB in B, KiB, MiB or GiB; write the unit, as in "256KiB" or "64MiB", or leave the field out for 64KiB"#,
+            r#"defaults.cache.request_directives: found "honour"; allowed: "ignore" or "honor"; write "honor", or leave the field out for "ignore""#,
+            r#"defaults.cache.early_refresh: found "often"; allowed: a number from 0 to 10; change it, or leave the field out for 0"#,
+            r#"defaults.cache.targeted: found "CDN-Cache-Control"; allowed: a list of at most 8, each the name of a header field, such as "accept-language"; write a list, as in ["…", "…"]"#,
+            r#"defaults.cache.tags[0]: found "Cache Tag"; allowed: the name of a header field, such as "accept-language"; change it, or remove it"#,
+            "defaults.cache.max_variants: found 0; allowed: a whole number from 1 to 64; change it, or leave the field out for 16",
+            r#"defaults.cache.tell_key: found "true"; allowed: true or false; write it without quotes, or leave the field out for false"#,
+        ],
+    );
+    assert_told(
+        r#"{"defaults":{"cache":{"statuses":{"206":"1s","404":10,"410":"2s","4xx":"1s","a b":7}}},"rules":[{"name":"r","cache":{"statuses":[]}}]}"#.as_bytes(),
+        &[
+            r#"defaults.cache.statuses.206: found "206"; allowed: a status code from 200 to 599 but 206 and 304, since neither is a whole response; change it, or remove it"#,
+            r#"defaults.cache.statuses.404: found 10; allowed: a duration from 0s to 366d in d, h, m, s or ms; write the unit, as in "100ms" or "5m", or remove it"#,
+            r#"defaults.cache.statuses.4xx: found "4xx"; allowed: a status code from 200 to 599 but 206 and 304, since neither is a whole response; write each code by itself, or remove it"#,
+            r#"defaults.cache.statuses["a b"]: found "a b"; allowed: a status code from 200 to 599 but 206 and 304, since neither is a whole response; change it, or remove it"#,
+            "rules[0].cache.statuses: found a list; allowed: an object; write its fields, or leave the field out",
+        ],
+    );
+    let codes: Vec<_> = (400..465).map(|code| format!("\"{code}\":\"1s\"")).collect();
+    assert_told(
+        format!("{{\"defaults\":{{\"cache\":{{\"statuses\":{{{}}}}}}}}}", codes.join(",")).as_bytes(),
+        &[
+            "defaults.cache.statuses: found an object of 65; allowed: an object of at most 64, each a duration from 0s to 366d in d, h, m, s or ms; shorten it",
         ],
     );
 }

@@ -75,7 +75,10 @@ fn both_ends_of_a_range_are_taken_and_the_next_values_are_not() {
         ("defaults.cache.default_ttl", ["-1s", "0s", "366d", "366d1ms"]),
         ("defaults.cache.override_ttl", ["-1s", "0s", "366d", "366d1ms"]),
         ("defaults.cache.max_ttl", ["-1s", "0s", "366d", "366d1ms"]),
+        ("defaults.cache.stale_while_revalidate", ["-1s", "0s", "366d", "366d1ms"]),
         ("defaults.cache.stale_if_error", ["-1s", "0s", "366d", "366d1ms"]),
+        ("defaults.cache.statuses.404", ["-1s", "0s", "366d", "366d1ms"]),
+        ("defaults.cache.key.body.max_bytes", ["1023B", "1KiB", "1MiB", "1048577B"]),
         ("defaults.coalesce.wait_timeout", ["0s", "1ms", "10m", "10m1ms"]),
         ("defaults.coalesce.lease", ["99ms", "100ms", "10m", "10m1ms"]),
         ("defaults.breaker.window", ["999ms", "1s", "10m", "10m1ms"]),
@@ -93,18 +96,44 @@ fn both_ends_of_a_range_are_taken_and_the_next_values_are_not() {
 
 #[test]
 fn both_ends_of_a_count_are_taken_and_the_next_values_are_not() {
-    for (path, high) in [
-        ("defaults.coalesce.max_waiters", 1_000_000),
-        ("defaults.breaker.min_requests", 1_000_000),
-        ("defaults.breaker.consecutive_failures", 1_000_000),
-        ("defaults.breaker.half_open_probes", 100),
+    for (path, low, high) in [
+        ("defaults.cache.heuristic_percent", 0, 100),
+        ("defaults.cache.max_variants", 1, 64),
+        ("defaults.coalesce.max_waiters", 1, 1_000_000),
+        ("defaults.breaker.min_requests", 1, 1_000_000),
+        ("defaults.breaker.consecutive_failures", 1, 1_000_000),
+        ("defaults.breaker.half_open_probes", 1, 100),
     ] {
-        let beyond = [0.into(), (high + 1).into(), (-1).into(), json!(1.5), json!(1e300), json!("x")];
-        check(|b| parse(b).err(), path, &[1.into(), high.into()], &beyond);
+        let beyond = [(low - 1).into(), (high + 1).into(), (-1).into(), json!(1.5), json!(1e300), json!("x")];
+        check(|b| parse(b).err(), path, &[low.into(), high.into()], &beyond);
     }
+    let (within, beyond) =
+        ([json!(0), json!(10), json!("10.0")], [json!(-0.1), json!(10.000_001), json!("inf"), json!(true)]);
+    check(|b| parse(b).err(), "defaults.cache.early_refresh", &within, &beyond);
     let (within, beyond) =
         ([json!(1), json!(5e-324)], [json!(0), json!(-0.1), json!(1.000_000_1), json!("nan")]);
     check(|b| parse(b).err(), "defaults.breaker.failure_rate", &within, &beyond);
+}
+
+#[test]
+fn the_codes_of_whole_final_responses_are_taken_and_no_others() {
+    for code in 0..=1000 {
+        let path = format!("defaults.cache.statuses.{code}");
+        let taken = (200..600).contains(&code) && code != 206 && code != 304;
+        let (within, beyond) = if taken { (vec![json!("1s")], vec![]) } else { (vec![], vec![json!("1s")]) };
+        check(|b| parse(b).err(), &path, &within, &beyond);
+    }
+    for code in ["", "20", "0404", "+404", " 404", "4xx", "4XX", "default", "٤٠٤"] {
+        let statuses = json!({"defaults": {"cache": {"statuses": {code: "1s"}}}}).to_string();
+        let errors = parse(statuses.as_bytes()).err().unwrap_or_else(|| panic!("took {code:?}"));
+        assert_eq!(errors.iter().count(), 1, "{code:?}: {errors}");
+    }
+}
+
+#[test]
+fn there_are_at_most_64_statuses() {
+    let statuses = |n: u16| (400..400 + n).map(|code| (code.to_string(), json!("1s"))).collect::<Value>();
+    check(|b| parse(b).err(), "defaults.cache.statuses", &[statuses(64)], &[statuses(65)]);
 }
 
 #[test]
@@ -112,6 +141,7 @@ fn texts_and_lists_have_a_longest() {
     for (path, within, beyond) in [
         ("namespace", repeated("n", 32), repeated("n", 33)),
         ("l2.cluster", repeated("c", 256), repeated("c", 257)),
+        ("refresh.cluster", repeated("c", 256), repeated("c", 257)),
         ("rules.[].name", repeated("r", 64), repeated("r", 65)),
         ("rules.[].match.hosts", listed("h", 256), listed("h", 257)),
         ("rules.[].match.methods", listed("GET", 256), listed("GET", 257)),
@@ -126,6 +156,11 @@ fn texts_and_lists_have_a_longest() {
         ("defaults.cache.key.cookies.[]", repeated("x", 256), repeated("x", 257)),
         ("defaults.cache.key.identity.header", repeated("x", 256), repeated("x", 257)),
         ("defaults.cache.key.identity.cookie", repeated("x", 256), repeated("x", 257)),
+        ("defaults.cache.key.body.methods", listed("POST", 2), listed("POST", 3)),
+        ("defaults.cache.targeted", listed("x", 8), listed("x", 9)),
+        ("defaults.cache.targeted.[]", repeated("x", 256), repeated("x", 257)),
+        ("defaults.cache.tags", listed("x", 8), listed("x", 9)),
+        ("defaults.cache.tags.[]", repeated("x", 256), repeated("x", 257)),
         ("defaults.cache.key.query.ignore", listed("x", 256), listed("x", 257)),
         ("defaults.cache.key.query.ignore.[]", repeated("x", 256), repeated("x", 257)),
         ("defaults.cache.key.query.allow.[]", repeated("x", 256), repeated("x", 257)),
@@ -145,18 +180,7 @@ fn a_later_field_takes_its_value_without_effect_alone() {
     for (path, within, beyond) in [
         ("mode", vec![json!("enforce")], vec![json!("shadow"), json!(1)]),
         ("l2.encryption", vec![json!({})], vec![json!({"keys": ["k"]}), json!("k")]),
-        ("refresh.cluster", vec![], vec![json!("breakwater_loop")]),
         ("admin.path", vec![], vec![json!("/.breakwater/")]),
-        ("defaults.cache.stale_while_revalidate", vec![json!("0s")], vec![json!("1s"), json!(0)]),
-        ("defaults.cache.statuses", vec![json!({})], vec![json!({"404": "10s"}), json!([])]),
-        ("defaults.cache.early_refresh", vec![json!(0), json!(0.0)], vec![json!(1), json!("x")]),
-        ("defaults.cache.request_directives", vec![json!("ignore")], vec![json!("honor")]),
-        ("defaults.cache.etag", vec![json!("off"), json!(false)], vec![json!("generate"), json!(true)]),
-        (
-            "defaults.cache.tags",
-            vec![json!([]), json!(["cache-tag", "surrogate-key", "Cache-Groups"])],
-            vec![json!(["X-Tag"]), json!(["Cache-Tag"]), json!("Cache-Tag")],
-        ),
         ("defaults.coalesce.scope", vec![json!("instance")], vec![json!("fleet")]),
         ("defaults.breaker.outlier_sigma", vec![], vec![json!(3.0)]),
         ("defaults.breaker.slow_call", vec![], vec![json!("1s")]),

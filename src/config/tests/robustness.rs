@@ -4,7 +4,7 @@ use super::super::*;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-const NAMES: [&str; 58] = [
+const NAMES: [&str; 66] = [
     "mode",
     "namespace",
     "l1",
@@ -30,12 +30,20 @@ const NAMES: [&str; 58] = [
     "max_ttl",
     "stale_while_revalidate",
     "stale_if_error",
+    "set_cookie",
     "statuses",
+    "404",
+    "206",
+    "heuristic_percent",
     "early_refresh",
     "request_directives",
     "etag",
+    "targeted",
     "tags",
+    "max_variants",
+    "tell_key",
     "key",
+    "body",
     "query",
     "ignore",
     "allow",
@@ -100,9 +108,12 @@ fn json_value() -> impl Strategy<Value = Value> {
 /// A configuration with every field that can be set.
 fn full() -> Value {
     let policy = json!({
-        "cache": {"enabled": true, "default_ttl": "1s", "stale_if_error": "1m",
+        "cache": {"enabled": true, "default_ttl": "1s", "override_ttl": "2s", "max_ttl": "3s",
+            "statuses": {"404": "10s", "503": "1s"}, "heuristic_percent": 5, "stale_while_revalidate": "1m",
+            "stale_if_error": "1m", "set_cookie": "store", "request_directives": "honor", "early_refresh": 0.5,
+            "etag": "generate", "targeted": ["t"], "tags": ["u", "v"], "max_variants": 3, "tell_key": true,
             "key": {"query": {"ignore": ["a"], "allow": ["b*"], "sort": false}, "headers": ["x"], "cookies": ["y"],
-                "identity": {"header": "authorization"}}},
+                "identity": {"header": "authorization"}, "body": {"methods": ["QUERY"], "max_bytes": "2KiB"}}},
         "coalesce": {"scope": "worker", "wait_timeout": "1s", "lease": "2s", "max_waiters": 5},
         "breaker": {"enabled": true, "window": "5s", "min_requests": 2, "consecutive_failures": 3,
             "failure_rate": 0.1, "open_for": "1s", "max_open_for": "2s", "half_open_probes": 1, "fallback": "error"},
@@ -115,6 +126,7 @@ fn full() -> Value {
         "l1": {"ttl": "1s", "max_bytes": "2MiB", "max_object_bytes": "1MiB"},
         "l2": {"cluster": "c", "ttl": "1m", "timeout": "10ms", "max_object_bytes": "2KiB"},
         "l3": {"ttl": "2h"},
+        "refresh": {"cluster": "d"},
         "defaults": policy,
         "rules": [rule],
     })
@@ -191,12 +203,12 @@ proptest! {
             *slot = Value::Null;
         }
         let errors = parse(configuration.to_string().as_bytes()).unwrap_err();
-        // JSON pointers become paths: `/rules/0/name` is `rules[0].name`.
+        // JSON pointers become paths: `/rules/0/name` is `rules[0].name`; no list here is as long as a status code.
         let path = place.trim_start_matches('/').split('/').fold(String::new(), |path, step| {
             match (path.is_empty(), step.parse::<usize>()) {
                 (true, _) => step.to_owned(),
-                (false, Ok(index)) => format!("{path}[{index}]"),
-                (false, Err(_)) => format!("{path}.{step}"),
+                (false, Ok(index)) if index < 200 => format!("{path}[{index}]"),
+                (false, _) => format!("{path}.{step}"),
             }
         });
         let path = if path.is_empty() { "configuration".to_owned() } else { path };

@@ -27,7 +27,7 @@ fn entry<'a>(fields: &'a Fields, body: &'a [u8]) -> Entry<'a> {
 }
 
 fn how(origin: Origin, collapsed: bool, why: Reason) -> Served {
-    Served { origin, collapsed, why }
+    Served { origin, collapsed, why, tells_key: false }
 }
 
 fn reply(how: Served, after: Duration) -> Fields {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 const NOW: Wall = Wall(1_767_225_600_000);
 const MODIFIED: &str = "Wed, 31 Dec 2025 00:00:00 GMT";
-const FROM_L1: Served = Served { origin: Origin::L1, collapsed: false, why: Reason::UriMiss };
+const FROM_L1: Served =
+    Served { origin: Origin::L1, collapsed: false, why: Reason::UriMiss, tells_key: false };
 
 fn fields(pairs: &[(&str, &str)]) -> Fields {
     Fields::of(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))

@@ -82,9 +82,13 @@ impl Host for EnvoyHost {
         block.and_then(Fields::from_block).unwrap_or_default()
     }
 
-    fn set_response_field(&self, stream: StreamId, name: &str, value: &[u8]) {
-        if self.act_as(stream.0) {
-            abi::replace_header(Map::Response, name, value);
+    fn set_response_field(&self, stream: StreamId, name: &str, value: Option<&[u8]>) {
+        if !self.act_as(stream.0) {
+            return;
+        }
+        match value {
+            Some(value) => abi::replace_header(Map::Response, name, value),
+            None => abi::remove_header(Map::Response, name),
         }
     }
 

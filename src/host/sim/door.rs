@@ -170,8 +170,8 @@ impl Host for SimHost {
         self.stream(stream, |stream| stream.head.as_ref().map(Lines::to_fields).unwrap_or_default())
     }
 
-    fn set_response_field(&self, stream: StreamId, name: &str, value: &[u8]) {
-        self.head(stream, |head| head.set(name, Some(value)));
+    fn set_response_field(&self, stream: StreamId, name: &str, value: Option<&[u8]>) {
+        self.head(stream, |head| head.set(name, value));
     }
 
     fn add_response_field(&self, stream: StreamId, name: &str, value: &[u8]) {
