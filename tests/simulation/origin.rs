@@ -20,6 +20,8 @@ pub enum Kind {
     VaryStar,
     /// Another kind each time.
     Mixed,
+    /// For anybody at first, and what confirms it says otherwise half of the time.
+    Fickle,
 }
 
 /// How well the origin works.
@@ -139,17 +141,25 @@ impl Origin {
     fn answer(&mut self, asked: &Asked, made: &mut Made, rng: &mut Rng) -> Outcome {
         let resource = made.url.split('?').next().unwrap_or_default();
         let mut kind = self.kinds.get(resource).copied().unwrap_or(Kind::Cacheable(0));
-        if kind == Kind::Mixed {
-            let kinds = [
+        let version = self.versions.get(&made.url).copied().unwrap_or(0);
+        let tag = |serial: u64| format!("\"{version}-{serial}\"");
+        made.confirms = self.confirmed(asked, &tag);
+        let kinds = match kind {
+            Kind::Mixed => &[
                 Kind::Cacheable(1),
                 Kind::Private,
                 Kind::NoStore,
                 Kind::SetCookie,
                 Kind::Public(0),
                 Kind::VaryStar,
-            ];
-            kind = *rng.pick(&kinds).unwrap();
-        }
+            ][..],
+            Kind::Fickle if made.confirms.is_some() => {
+                &[Kind::Private, Kind::NoStore, Kind::Public(0), Kind::Public(60)]
+            }
+            Kind::Fickle => &[Kind::Public(0), Kind::Public(0), Kind::Public(1)],
+            _ => &[],
+        };
+        kind = rng.pick(kinds).copied().unwrap_or(kind);
         made.forbidden = forbidden_by_request(&asked.fields);
         made.permits_authorized = matches!(kind, Kind::Public(_) | Kind::Vary | Kind::VaryStar);
         let mut fields = Lines::default();
@@ -190,11 +200,8 @@ impl Origin {
                 fields.add("vary", b"*");
                 forbid("Vary: *");
             }
-            Kind::Mixed => {}
+            Kind::Mixed | Kind::Fickle => {}
         }
-        let version = self.versions.get(&made.url).copied().unwrap_or(0);
-        let tag = |serial: u64| format!("\"{version}-{serial}\"");
-        made.confirms = self.confirmed(asked, &tag);
         let mut answer = Answer { gap: Duration::from_millis(20), ..Answer::new(200, b"") };
         let stamp = |answer: Answer, tag: String| {
             let mut answer = answer.with("etag", &tag).with(STATEMENT, &asked.serial.to_string());

@@ -145,6 +145,7 @@ fn kinds(rng: &mut Rng) -> BTreeMap<String, Kind> {
         Kind::Vary,
         Kind::VaryStar,
         Kind::Mixed,
+        Kind::Fickle,
     ];
     let mut kinds: BTreeMap<_, _> =
         (0..1 + rng.index(4)).map(|n| (format!("/r{n}"), *rng.pick(&all).unwrap())).collect();
