@@ -252,7 +252,7 @@ impl Exchange {
 
     /// What L1 held was received before its resource changed: it is not true any more.
     pub fn drop_outdated(&mut self, changed_at: Wall) {
-        if let Phase::Arrived { held } = &mut self.phase {
+        if let Phase::Arrived { held } | Phase::LookingUp { held, .. } = &mut self.phase {
             held.take_if(|held| Entry::read(held).is_none_or(|entry| entry.requested_at() <= changed_at));
         }
     }
