@@ -216,6 +216,11 @@ impl<H: Host> Worker<H> {
     }
 
     fn found(&mut self, stream: StreamId, lookup: Lookup) {
+        // While the tiers were asked, the resource may have changed, or a confirmation forbidden what L1 held.
+        let changed_at = self.streams.get(&stream).map(|slot| self.mark(slot)).unwrap_or_default();
+        if let Some(slot) = self.streams.get_mut(&stream) {
+            slot.exchange.drop_outdated(changed_at);
+        }
         self.drive(stream, Event::Found(lookup), super::At::Later);
     }
 

@@ -1,6 +1,7 @@
 //! Judging what a client received.
 
 use super::*;
+use crate::origin::{SERIAL, STATEMENT};
 
 impl Judge {
     pub(super) fn judge_head(&self, client: &Client, now: Duration) -> Result<(), Breach> {
@@ -11,52 +12,74 @@ impl Judge {
             let what = format!("{:?} got what a filter said to another client", client.id);
             return breach(Promise::Sharing, what);
         }
-        let Some((serial, made)) = self.answer(client) else { return Ok(()) };
-        let told = |why: &str| format!("{:?} got answer {serial}, {why}", client.id);
-        if place(client).1 != made.url {
+        let Some(got) = self.got(client) else { return Ok(()) };
+        let told =
+            |why: &str| format!("{:?} got answer {} as of {}, {why}", client.id, got.serial, got.as_of);
+        if place(client).1 != got.made.url {
             return breach(Promise::Whole, told("of another URL"));
         }
-        if made.client == client.id {
+        if got.said.client == client.id {
             return Ok(());
         }
-        if let Some(why) = made.forbidden {
+        if let Some(why) = got.made.forbidden.or(got.said.forbidden) {
             return breach(Promise::Sharing, told(&format!("which was not for it: {why}")));
         }
         let language = client.request.fields.get("accept-language").unwrap_or_default();
-        if made.language.as_ref().is_some_and(|selected| selected != language) {
+        if got.made.language.as_ref().is_some_and(|selected| selected != language) {
             return breach(Promise::Sharing, told("which was selected by another Accept-Language"));
         }
-        let began = self.began[&client.id];
-        let revoked = self.revoked.get(&(client.request.envoy, serial)).is_some_and(|asked| began > *asked);
-        let confirmed_itself = client.serials.iter().any(|own| self.confirms(*own, serial));
-        if revoked && !confirmed_itself {
-            return breach(Promise::Sharing, told("whose confirmation took the permission back"));
+        if self.is_revoked(client, &got, now) {
+            return breach(Promise::Sharing, told("after the permission was taken back"));
         }
-        self.judge_time(client, serial, &made, now)
+        self.judge_time(client, &got, now)
+    }
+
+    /// Whether its Envoy knew, before the client came, that the permission was taken back, and did not learn that it
+    /// was given again. Who came before may have been told what was right then.
+    fn is_revoked(&self, client: &Client, got: &Got, now: Duration) -> bool {
+        let given = self.headed[&got.as_of].0;
+        let revoked = |envoy| self.revoked.get(&(envoy, got.serial)).filter(|(order, _)| given < *order);
+        if revoked(client.request.envoy).is_some_and(|(_, at)| *at + INSTANT < client.began) {
+            return true;
+        }
+        // The others are not told. They go by what their L1 took from Redis until it lets go of it, and for longer only
+        // where Redis or the upstream fails; what they wrote to Redis meanwhile may have come there after the deletion.
+        let settled = |at: Duration| self.completed.get(&got.as_of).is_some_and(|done| *done + PASSAGE < at);
+        let let_go = |at: Duration| at + self.terms.l1_ttl + PASSAGE < client.began;
+        let mut elsewhere = (0..self.envoys).filter_map(revoked);
+        self.calm && !self.is_failing(client, now) && elsewhere.any(|(_, at)| settled(*at) && let_go(*at))
+    }
+
+    /// Whether stale answers are excused.
+    fn is_failing(&self, client: &Client, now: Duration) -> bool {
+        self.failed_at.get(&client.request.envoy).is_some_and(|at| now <= *at + STALE_AFTER_FAILURE)
     }
 
     /// What was not the client's own request must be fresh, or still under way when it came, and newer than writes.
-    fn judge_time(&self, client: &Client, serial: u64, made: &Made, now: Duration) -> Result<(), Breach> {
-        let (asked, completed) = self.completed.get(&serial).copied().unwrap_or((self.asked[&serial], now));
+    fn judge_time(&self, client: &Client, got: &Got, now: Duration) -> Result<(), Breach> {
+        let Got { serial, as_of, said, .. } = got;
+        let completed = self.completed.get(as_of).copied().unwrap_or(now);
         let began = self.began[&client.id];
         let broken = self.written.get(&place(client)).is_some_and(|write| {
             // What another Envoy asked for before the write and received after it is older than it looks, and only
             // the order of an invalidation log could tell. What it received before the write is known to be old.
-            let late = made.envoy != client.request.envoy && write.at < self.headed[&serial].1 + INSTANT;
-            asked < write.answered && write.told < began && !late
+            let late = said.envoy != client.request.envoy && write.at < self.headed[as_of].1 + INSTANT;
+            self.asked[as_of] < write.answered && write.told < began && !late
         });
         if broken {
-            let what =
-                format!("{:?} got answer {serial}, asked for before a write that it came after", client.id);
+            let what = format!(
+                "{:?} got answer {serial} as of {as_of}, asked for before a write that it came after",
+                client.id
+            );
             return breach(Promise::AfterWrites, what);
         }
         let waited = client.began <= completed + Duration::from_millis(5);
-        let until = self.fresh_until.get(&serial).copied().unwrap_or(completed + made.lifetime);
-        let fresh = now <= until + Duration::from_millis(50);
-        let failing =
-            self.failed_at.get(&client.request.envoy).is_some_and(|at| now <= *at + STALE_AFTER_FAILURE);
-        if !waited && !fresh && !failing {
-            let what = format!("{:?} got answer {serial}, complete since {completed:?}, stale", client.id);
+        let fresh = now <= completed + said.lifetime + Duration::from_millis(50);
+        if !waited && !fresh && !self.is_failing(client, now) {
+            let what = format!(
+                "{:?} got answer {serial} as of {as_of}, complete since {completed:?}, stale",
+                client.id
+            );
             return breach(Promise::Fresh, what);
         }
         Ok(())
@@ -65,8 +88,8 @@ impl Judge {
     pub(super) fn judge_body(&self, client: &Client) -> Result<(), Breach> {
         let Some((_, End::Complete)) = client.ended else { return Ok(()) };
         let head = client.request.fields.get(":method") == Some(b"HEAD");
-        match self.answer(client) {
-            Some((serial, made)) if !head && client.body != made.body => {
+        match self.got(client) {
+            Some(Got { serial, made, .. }) if !head && client.body != made.body => {
                 let (got, whole) = (client.body.len(), made.body.len());
                 let what = format!("{:?} got {got} bytes for the {whole} of answer {serial}", client.id);
                 breach(Promise::Whole, what)
@@ -79,18 +102,29 @@ impl Judge {
     }
 
     /// The upstream's answer that a client's head says it is.
-    fn answer(&self, client: &Client) -> Option<(u64, Made)> {
-        let serial = client.head.as_ref()?.get("x-serial")?;
-        let serial = std::str::from_utf8(serial).ok()?.parse().ok()?;
-        Some((serial, self.made(serial)?))
+    fn got(&self, client: &Client) -> Option<Got> {
+        let number = |name: &str| {
+            let value = client.head.as_ref()?.get(name)?;
+            std::str::from_utf8(value).ok()?.parse().ok()
+        };
+        let (serial, as_of) = (number(SERIAL)?, number(STATEMENT)?);
+        Some(Got { serial, made: self.made(serial)?, as_of, said: self.made(as_of)? })
     }
+}
 
-    fn confirms(&self, own: u64, serial: u64) -> bool {
-        self.made(own).and_then(|made| made.confirms) == Some(serial)
-    }
+/// What a client received.
+struct Got {
+    /// Whose body it is, if there is one.
+    serial: u64,
+    made: Made,
+    /// Whose word of it counts: its own, or the last one's that confirmed it.
+    as_of: u64,
+    said: Made,
 }
 
 /// What the clock of a run may move within one callback, and what a millisecond hides.
 pub(super) const INSTANT: Duration = Duration::from_millis(2);
+/// What a message to Redis, and the way to send it, may take where nothing is wrong.
+const PASSAGE: Duration = Duration::from_millis(100);
 /// For how long after a failure stale answers are excused: as long as a circuit may stay open in these runs.
 const STALE_AFTER_FAILURE: Duration = Duration::from_secs(20);

@@ -68,6 +68,8 @@ pub struct Judge {
     terms: Terms,
     idle: Duration,
     envoys: usize,
+    /// Whether Redis is there and well all the time, and no VM dies.
+    calm: bool,
     reach: Reach,
     /// Counts happenings: what came before what.
     order: u64,
@@ -75,14 +77,12 @@ pub struct Judge {
     due: BTreeSet<(Duration, ClientId)>,
     due_at: BTreeMap<ClientId, Duration>,
     flights: BTreeMap<u64, Flight>,
-    /// When each answer, or its latest confirmation, was asked for (order) and complete (time).
+    /// When each answer was asked for (order) and complete (time).
     asked: BTreeMap<u64, u64>,
-    completed: BTreeMap<u64, (u64, Duration)>,
-    /// Until when each answer is fresh, as it said itself or a confirmation did.
-    fresh_until: BTreeMap<u64, Duration>,
+    completed: BTreeMap<u64, Duration>,
     writes_under_way: BTreeMap<(usize, String), u32>,
     written: BTreeMap<(usize, String), Write>,
-    /// When the last write to a URL was over, whether or not its client was told so.
+    /// When the last write to a URL was over, whether or not its client was told so, or what parts flights like it.
     parted: BTreeMap<(usize, String), u64>,
     /// When the head of each answer arrived.
     headed: BTreeMap<u64, (u64, Duration)>,
@@ -93,8 +93,9 @@ pub struct Judge {
     /// URLs that gave an answer which a request with Authorization may not have.
     unauthorized: BTreeSet<String>,
     failed_at: BTreeMap<usize, Duration>,
-    /// Confirmations that took the permission back: by Envoy and answer, when asked for.
-    revoked: BTreeMap<(usize, u64), u64>,
+    /// When an Envoy last learnt that the permission to share an answer was taken back. The others learn it as soon as
+    /// their L1 lets go of it.
+    revoked: BTreeMap<(usize, u64), (u64, Duration)>,
 }
 
 impl Judge {
@@ -104,6 +105,7 @@ impl Judge {
             terms: scenario.terms,
             idle: scenario.config.stream_idle_timeout,
             envoys: scenario.config.envoys,
+            calm: scenario.terms.l2 && scenario.is_calm(),
             reach: reach.min(scenario.terms.scope),
             order: 0,
             began: BTreeMap::new(),
@@ -112,7 +114,6 @@ impl Judge {
             flights: BTreeMap::new(),
             asked: BTreeMap::new(),
             completed: BTreeMap::new(),
-            fresh_until: BTreeMap::new(),
             writes_under_way: BTreeMap::new(),
             written: BTreeMap::new(),
             parted: BTreeMap::new(),
@@ -326,20 +327,18 @@ impl Judge {
         if made.language.is_some() {
             self.varied.insert(made.url.clone());
         }
-        if made.method == "GET" && (made.forbidden.is_some() || too_large) {
+        // What answers HEAD says nothing of GET, but what confirms a stored response does.
+        let speaks = made.method == "GET" || made.confirms.is_some();
+        if speaks && (made.forbidden.is_some() || too_large) {
             self.unshared.insert((made.envoy, made.url.clone()));
         }
-        if let Some(confirmed) = made.confirms {
-            let asked = self.asked[&serial];
-            match made.forbidden {
-                Some(_) => {
-                    self.revoked.insert((made.envoy, confirmed), asked);
-                }
-                // A permission asked for later reaches the other Envoys through Redis.
-                None => self.revoked.retain(|(envoy, answer), revoked| {
-                    *answer != confirmed || (*envoy != made.envoy && *revoked > asked)
-                }),
-            }
+        if let (Some(confirmed), Some(_)) = (made.confirms, made.forbidden) {
+            self.revoked.insert((made.envoy, confirmed), (self.order, now));
+        }
+        // What is stored is discarded then, as after a write; of HEAD only if it is not what there is now.
+        let discards = made.method == "HEAD" || (made.confirms.is_some() && made.forbidden.is_some());
+        if discards && self.reach == Reach::Worker {
+            self.parted.insert((made.envoy, made.url), self.order);
         }
     }
 
@@ -359,17 +358,7 @@ impl Judge {
             self.failed_at.insert(flight.asked.envoy, now);
         }
         if stop == Stop::Complete {
-            let made = self.made(serial);
-            let answer = made.as_ref().and_then(|made| made.confirms).unwrap_or(serial);
-            // Whoever has not heard of a later confirmation may go by what this one says.
-            if let Some(made) = made {
-                let until = self.fresh_until.entry(answer).or_default();
-                *until = (now + made.lifetime).max(*until);
-            }
-            let asked = self.asked[&serial];
-            let known = self.completed.get(&answer).map_or(0, |(asked, _)| *asked);
-            // Two Envoys may confirm the same answer, and the one that asked first be told last.
-            self.completed.insert(answer, (asked.max(known), now));
+            self.completed.insert(serial, now);
         }
     }
 }

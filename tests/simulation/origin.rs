@@ -20,6 +20,8 @@ pub enum Kind {
     VaryStar,
     /// Another kind each time.
     Mixed,
+    /// For anybody at first, and what confirms it says otherwise half of the time.
+    Fickle,
 }
 
 /// How well the origin works.
@@ -65,6 +67,10 @@ pub struct Origin {
 
 /// The longest the origin takes, to the body's end.
 pub const SLOWEST: Duration = Duration::from_millis(3_000 + 10 * 20);
+/// The field that says which answer the body is of.
+pub const SERIAL: &str = "x-serial";
+/// The field that says which answer the fields are of: a 304 that confirms a stored response brings its own.
+pub const STATEMENT: &str = "x-statement";
 /// What precedes the serial number in every body.
 pub const MARKER: &[u8] = b"serial=";
 
@@ -125,9 +131,9 @@ impl Origin {
                 made.forbidden = Some("authorized");
             }
             made.body = body(asked.serial, rng.index(64));
-            return Outcome::Answer(
-                Answer::new(made.status, &made.body).with("x-serial", &asked.serial.to_string()),
-            );
+            let serial = asked.serial.to_string();
+            let answer = Answer::new(made.status, &made.body).with(SERIAL, &serial);
+            return Outcome::Answer(answer.with(STATEMENT, &serial));
         }
         self.answer(asked, made, rng)
     }
@@ -135,17 +141,25 @@ impl Origin {
     fn answer(&mut self, asked: &Asked, made: &mut Made, rng: &mut Rng) -> Outcome {
         let resource = made.url.split('?').next().unwrap_or_default();
         let mut kind = self.kinds.get(resource).copied().unwrap_or(Kind::Cacheable(0));
-        if kind == Kind::Mixed {
-            let kinds = [
+        let version = self.versions.get(&made.url).copied().unwrap_or(0);
+        let tag = |serial: u64| format!("\"{version}-{serial}\"");
+        made.confirms = self.confirmed(asked, &tag);
+        let kinds = match kind {
+            Kind::Mixed => &[
                 Kind::Cacheable(1),
                 Kind::Private,
                 Kind::NoStore,
                 Kind::SetCookie,
                 Kind::Public(0),
                 Kind::VaryStar,
-            ];
-            kind = *rng.pick(&kinds).unwrap();
-        }
+            ][..],
+            Kind::Fickle if made.confirms.is_some() => {
+                &[Kind::Private, Kind::NoStore, Kind::Public(0), Kind::Public(60)]
+            }
+            Kind::Fickle => &[Kind::Public(0), Kind::Public(0), Kind::Public(1)],
+            _ => &[],
+        };
+        kind = rng.pick(kinds).copied().unwrap_or(kind);
         made.forbidden = forbidden_by_request(&asked.fields);
         made.permits_authorized = matches!(kind, Kind::Public(_) | Kind::Vary | Kind::VaryStar);
         let mut fields = Lines::default();
@@ -186,14 +200,11 @@ impl Origin {
                 fields.add("vary", b"*");
                 forbid("Vary: *");
             }
-            Kind::Mixed => {}
+            Kind::Mixed | Kind::Fickle => {}
         }
-        let version = self.versions.get(&made.url).copied().unwrap_or(0);
-        let tag = |serial: u64| format!("\"{version}-{serial}\"");
-        made.confirms = self.confirmed(asked, &tag);
         let mut answer = Answer { gap: Duration::from_millis(20), ..Answer::new(200, b"") };
         let stamp = |answer: Answer, tag: String| {
-            let mut answer = answer.with("etag", &tag);
+            let mut answer = answer.with("etag", &tag).with(STATEMENT, &asked.serial.to_string());
             for (name, value) in fields.to_fields().iter() {
                 answer.fields.add(std::str::from_utf8(name).unwrap(), value);
             }
@@ -213,7 +224,7 @@ impl Origin {
         if rng.chance(500) {
             answer = answer.with("content-length", &made.body.len().to_string());
         }
-        Outcome::Answer(stamp(answer, tag(asked.serial)).with("x-serial", &asked.serial.to_string()))
+        Outcome::Answer(stamp(answer, tag(asked.serial)).with(SERIAL, &asked.serial.to_string()))
     }
 
     /// The earlier answer that an `If-None-Match` names, if it is still what would be answered.

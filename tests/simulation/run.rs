@@ -1,7 +1,7 @@
 //! One run, and many of them on two threads.
 
 use crate::judge::{Breach, Judge, Promise, Reach};
-use crate::origin::Origin;
+use crate::origin::{Made, Origin};
 use crate::scenario::{Scenario, Terms};
 use breakwater::host::Role;
 use breakwater::host::sim::{ClientId, SimHost, World};
@@ -33,7 +33,10 @@ pub fn run(seed: u64, maker: Maker, reach: Reach, trace: bool) -> Result<World, 
         seed,
         scenario.config.clone(),
         move |host, envoy, worker| maker(host, envoy, worker, &terms),
-        move |asked, rng| origin.borrow_mut().ask(asked, rng),
+        {
+            let origin = origin.clone();
+            move |asked, rng| origin.borrow_mut().ask(asked, rng)
+        },
     );
     scenario.schedule(&mut world);
     let end = Duration::from_secs(60);
@@ -55,7 +58,10 @@ pub fn run(seed: u64, maker: Maker, reach: Reach, trace: bool) -> Result<World, 
         Err(breach) => {
             let mut trace = world.trace();
             trace.push(format!("{terms:?}"));
-            trace.iter_mut().for_each(|line| tell_request(line, &world));
+            for line in &mut trace {
+                tell_request(line, &world);
+                tell_answer(line, &origin.borrow());
+            }
             Err(Failure { seed, breach, trace })
         }
     }
@@ -68,6 +74,14 @@ fn tell_request(line: &mut String, world: &World) {
     let Some(client) = world.client(ClientId(number)) else { return };
     let request = client.request;
     line.push_str(&format!(" on {}.{} {:?}", request.envoy, request.worker, request.fields));
+}
+
+/// What the upstream says.
+fn tell_answer(line: &mut String, origin: &Origin) {
+    let Some((_, number)) = line.split_once(" Heading { serial: ") else { return };
+    let Ok(number) = number.trim_end_matches(" }").parse() else { return };
+    let Some(Made { status, forbidden, confirms, lifetime, .. }) = origin.made.get(&number) else { return };
+    line.push_str(&format!(" {status} {confirms:?} for {lifetime:?}, {forbidden:?}"));
 }
 
 /// Runs many seeds and panics with the smallest that fails and what led there; `BREAKWATER_SEED` runs that one

@@ -109,6 +109,11 @@ impl Scenario {
         Self { config, terms, kinds, health, acts }
     }
 
+    /// Whether nothing but the upstream and the clients go wrong.
+    pub fn is_calm(&self) -> bool {
+        self.acts.iter().all(|(_, act)| matches!(act, Act::Request { .. }))
+    }
+
     /// Puts all that is to happen on the world's agenda.
     pub fn schedule(&self, world: &mut World) {
         for (at, act) in self.acts.clone() {
@@ -140,6 +145,7 @@ fn kinds(rng: &mut Rng) -> BTreeMap<String, Kind> {
         Kind::Vary,
         Kind::VaryStar,
         Kind::Mixed,
+        Kind::Fickle,
     ];
     let mut kinds: BTreeMap<_, _> =
         (0..1 + rng.index(4)).map(|n| (format!("/r{n}"), *rng.pick(&all).unwrap())).collect();

@@ -146,6 +146,17 @@ fn without_redis_what_l1_holds_counts_as_long_as_it_is_fresh() {
 }
 
 #[test]
+fn what_l1_held_is_not_served_once_its_resource_changed_while_redis_was_asked() {
+    for (changed_at, expected) in
+        [(NOW.0 - 10_001, "serve l1 200, end with l1 200"), (NOW.0 - 10_000, "admit")]
+    {
+        let mut driven = Driven::holding("GET", &[], Some(fresh())).leads();
+        driven.exchange.drop_outdated(Wall(changed_at));
+        assert_eq!(words(&driven.on(Event::Found(Lookup::Unavailable))), expected);
+    }
+}
+
+#[test]
 fn of_two_stale_copies_the_newer_stands_in() {
     for (held, remote, expected) in [(1, 2, 2), (2, 1, 2), (2, 2, 2)] {
         let mut driven = Driven::holding("GET", &[], Some(entry_received_at(held, -5, "")))
