@@ -209,6 +209,17 @@ fn documents_name_only_paths_that_exist() {
 }
 
 #[test]
+fn the_readme_explains_each_reason_and_no_other() {
+    let readme = read(&root().join("README.md"));
+    let (_, table) = readme.split_once("| word | reason |").expect("the table of reasons");
+    let (table, _) = table.split_once("\n\n").expect("its end");
+    let rows = table.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+    let explained: BTreeSet<_> = rows.collect();
+    let known: BTreeSet<_> = breakwater::http::Reason::ALL.map(breakwater::http::Reason::word).into();
+    assert_eq!(explained, known);
+}
+
+#[test]
 fn documents_and_scripts_name_only_targets_that_make_has() {
     let makefile = read(Path::new("Makefile"));
     let targets: BTreeSet<&str> = makefile

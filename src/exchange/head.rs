@@ -91,6 +91,7 @@ impl Exchange {
         } else if failed
             && stated_lifetime(&head.response, context.now).is_none()
             && policy.by_status(head.response.status).is_none()
+            && !head.response.directives.public
         {
             // A failure is kept only for as long as the upstream itself says so, or the rule.
             Err(Reason::UpstreamFailed)

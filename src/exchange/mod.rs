@@ -19,7 +19,9 @@ mod copy;
 mod event;
 mod head;
 mod reply;
+mod reuse;
 mod validation;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -28,14 +30,14 @@ pub use answer::{FROM_L1, Served, marked, served, served_until};
 pub use copy::Copy;
 pub use event::{Action, Event, Head, Held, Interest, Lookup, Route};
 pub use reply::{Reply, reply};
+pub use reuse::{answers, fits, may_refresh};
 
 use crate::breaker::{self, Permit};
-use crate::config::plan::{Advice, Fallback, Rule};
+use crate::config::plan::{Fallback, Rule};
 use crate::flight::{Answer, Origin, Outcome, Token};
 use crate::http::key::Key;
 use crate::http::no_vary_search::NoVarySearch;
-use crate::http::validators::Condition;
-use crate::http::{Fields, Reason, RequestHead, vary};
+use crate::http::{Fields, Reason, RequestHead};
 use crate::store::Entry;
 use crate::time::Wall;
 use std::rc::Rc;
@@ -353,19 +355,6 @@ impl Exchange {
         self.ask(token, held, context)
     }
 
-    /// Whether a stale response may answer while it is fetched anew (RFC 5861 §3).
-    fn may_refresh(&self, held: &Held, context: &Context<'_>) -> bool {
-        let advice = context.rule.cache.request_directives;
-        let may = |entry: Entry<'_>| may_refresh(&entry, &self.request, advice, context.now);
-        self.refresh.is_none() && context.refreshes && Entry::read(held).is_some_and(may)
-    }
-
-    /// Whether a response that fits may be reused as it is. A refresh is there to find a fresher one.
-    fn answers(&self, entry: &Entry<'_>, context: &Context<'_>) -> bool {
-        let is_news = self.refresh.is_none_or(|known| entry.meta.received_at > known);
-        is_news && answers(entry, &self.request, context.rule.cache.request_directives, context.now)
-    }
-
     /// Turns to the upstream, unless the client asked not to (RFC 9111 §5.2.1.7): then the others compete for the lead.
     fn ask(&mut self, token: Option<Token>, held: Option<Held>, context: &Context<'_>) -> Vec<Action> {
         if self.request.directives.only_if_cached {
@@ -376,73 +365,6 @@ impl Exchange {
         self.phase = Phase::Asking { token, held };
         vec![Action::Admit]
     }
-
-    fn told(&mut self, outcome: Outcome, context: &Context<'_>) -> Vec<Action> {
-        self.collapsed = Some(false);
-        match outcome {
-            Outcome::Answer(answer) => {
-                let Some(entry) = Entry::read(&answer.entry) else { return self.ask(None, None, context) };
-                if self.fits(&entry) {
-                    self.collapsed = Some(true);
-                    self.why = match answer.origin {
-                        Origin::StaleOnOpen | Origin::Refused => Reason::BreakerOpen,
-                        Origin::StaleOnError(_) | Origin::Failed => Reason::UpstreamFailed,
-                        Origin::Upstream
-                        | Origin::Revalidated { .. }
-                        | Origin::L1
-                        | Origin::L2
-                        | Origin::L3 => self.why,
-                    };
-                    return vec![Action::Serve(answer)];
-                }
-                if answer.origin == Origin::Upstream && breaker::is_failure(entry.meta.status) {
-                    let status = entry.meta.status;
-                    return self
-                        .told(Outcome::Answer(answer::failed(self.key(), status, context.now)), context);
-                }
-                self.why = Reason::VaryMiss;
-                self.ask(None, None, context)
-            }
-            // What was refused for the leader's Authorization is not refused to those without.
-            Outcome::Alone(Reason::Authorization) if !self.request.authorization => self.join_again(context),
-            Outcome::Alone(reason) => {
-                self.why = reason;
-                self.ask(None, None, context)
-            }
-            Outcome::Lost => self.join_again(context),
-        }
-    }
-
-    /// Whether a response says of the query what the request was brought under one key with others by.
-    fn is_as_searched(&self, fields: &Fields) -> bool {
-        self.searched.as_ref().is_none_or(|(search, _)| NoVarySearch::read(fields).as_ref() == Some(search))
-    }
-
-    fn join_again(&mut self, context: &Context<'_>) -> Vec<Action> {
-        self.collapsed = None;
-        self.phase = Phase::Arrived { held: None };
-        self.on(Event::Routed(Route::Flight), context)
-    }
-
-    /// What to ask the upstream about a stored response that may not be reused as it is (RFC 9111 §4.3.1).
-    fn condition(&self, held: &Held, context: &Context<'_>) -> Option<Condition> {
-        let entry = Entry::read(held).filter(|entry| self.is_cacheable() && self.fits(entry))?;
-        // A part that is wanted only of one representation is for the upstream to judge.
-        let asks = context.rule.cache.enabled && !self.request.if_range;
-        entry.condition().filter(|_| asks)
-    }
-
-    /// A write has a key too, but nothing stored answers it.
-    fn usable_on_error(&self, held: Held, changed_at: Wall, now: Wall) -> Option<Held> {
-        let entry = Entry::read(&held).filter(|_| self.is_cacheable())?;
-        (entry.requested_at() > changed_at && entry.is_usable_on_error(now) && self.fits(&entry))
-            .then_some(Rc::clone(&held))
-    }
-
-    /// Whether a stored or shared response may answer this request: permission first, then selection.
-    pub fn fits(&self, entry: &Entry<'_>) -> bool {
-        self.key().is_some_and(|key| fits(entry, key, &self.request, &self.fields))
-    }
 }
 
 /// How a request was sent to the upstream.
@@ -451,36 +373,6 @@ struct Sent {
     at: Wall,
     /// Whether it asks if the stored response still holds.
     validates: bool,
-}
-
-/// Whether an entry that fits a request may be reused as it is: it is fresh, or the client takes it so stale
-/// (RFC 9111 §4.2, §5.2.1.2).
-pub fn answers(entry: &Entry<'_>, request: &RequestHead, advice: Advice, now: Wall) -> bool {
-    let max_stale = request.directives.max_stale;
-    let allowed =
-        entry.is_fresh(now) || max_stale.is_some_and(|max_stale| entry.is_within_stale(max_stale, now));
-    allowed && (advice == Advice::Ignore || suits(entry, request, now))
-}
-
-/// Whether a stale entry may answer while it is fetched anew (RFC 5861 §3).
-pub fn may_refresh(entry: &Entry<'_>, request: &RequestHead, advice: Advice, now: Wall) -> bool {
-    entry.is_within_refresh(now) && (advice == Advice::Ignore || suits(entry, request, now))
-}
-
-/// Whether an entry is as fresh as the client wants it (RFC 9111 §5.2.1.1, §5.2.1.3, §5.2.1.4).
-fn suits(entry: &Entry<'_>, request: &RequestHead, now: Wall) -> bool {
-    let wants = &request.directives;
-    !wants.no_cache
-        && wants.max_age.is_none_or(|max_age| entry.age(now) <= max_age)
-        && wants.min_fresh.is_none_or(|min_fresh| entry.meta.fresh_until.since(now) >= min_fresh)
-}
-
-/// Whether an entry may answer a request: the key is the same to the byte, what selected the entry selects it again
-/// (RFC 9111 §4.1), and a request with `Authorization` gets only what permits it (RFC 9111 §3.5).
-pub fn fits(entry: &Entry<'_>, key: &Key, request: &RequestHead, fields: &Fields) -> bool {
-    entry.key == key.bytes()
-        && (!request.authorization || entry.meta.authorized || key.is_partitioned())
-        && vary::matches(entry.selecting, fields)
 }
 
 fn serve_all(token: Option<Token>, answer: Answer) -> Vec<Action> {

@@ -196,6 +196,10 @@ impl<H: Host> Worker<H> {
             }
             Action::Invalidate(at, keys) => {
                 keys.iter().for_each(|key| self.invalidate(at, key.digest()));
+                // What is kept for its query in another form is no longer true either.
+                if let Some((_, form)) = self.searched(&rule.cache.key, &slot.exchange.fields) {
+                    self.invalidate(at, form.digest());
+                }
             }
         }
         None

@@ -60,7 +60,7 @@ impl<H: Host> Worker<H> {
         };
         let now = self.host.wall();
         let former = self.part(key);
-        let joined = former.as_deref().and_then(|former| Entry::read(former)).and_then(|former| {
+        let joined = former.as_deref().and_then(Entry::read).and_then(|former| {
             let update = Fields::from_block(entry.fields.to_vec())?;
             let stored = ContentRange::of(former.fields)?;
             partial::combine(former.fields, &stored, former.body, &update, &range, entry.body, now)

@@ -186,7 +186,7 @@ impl<H: Host> Worker<H> {
                 break;
             }
         }
-        self.tasks.drop_stores(digest);
+        self.drop_stores(digest);
     }
 
     /// When a key's resource was last changed here, as far as is known.

@@ -123,9 +123,13 @@ impl<H: Host> Worker<H> {
                     self.promote(token);
                     left = left.saturating_sub(1);
                 }
-                Task::Store { pipeline, commands, .. } => {
-                    self.store(&pipeline, commands);
-                    left = left.saturating_sub(1);
+                Task::Store { pipeline, commands, digest } => {
+                    let store = Task::Store { pipeline, commands, digest };
+                    if let Some(Task::Store { pipeline, commands, .. }) = self.behind_deletion(digest, store)
+                    {
+                        self.store(&pipeline, commands);
+                        left = left.saturating_sub(1);
+                    }
                 }
                 Task::Refresh { digest, fields } => {
                     self.send_refresh(digest, &fields);

@@ -25,6 +25,9 @@ pub(super) struct Tiers {
     /// Dialogues under way, and since when.
     pub(super) callouts: BTreeMap<CalloutId, (Purpose, Mono)>,
     health: Health,
+    /// Keys whose deletion is under way, with what is to be stored under them then: on another connection it might
+    /// come first.
+    deleting: BTreeMap<Digest, Option<Task>>,
     /// Keys to be deleted as soon as Redis answers.
     owed: BTreeSet<Digest>,
     /// What was received before is not believed.
@@ -78,6 +81,7 @@ impl Tiers {
             geometry: Geometry::new(&plan.l1),
             callouts: BTreeMap::new(),
             health: Health::default(),
+            deleting: BTreeMap::new(),
             owed: BTreeSet::new(),
             believed_since: Wall::default(),
             configured: plan.l2.is_some(),
@@ -154,6 +158,9 @@ impl<H: Host> Worker<H> {
             Some((Purpose::Delete(digest), begun)) => {
                 let deleted = answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, 1));
                 self.judge_health(deleted.is_ok(), begun);
+                if let Some(Some(store)) = self.tiers.deleting.remove(&digest) {
+                    self.later(store);
+                }
                 if deleted != Ok(Written::Done) {
                     self.owe(digest);
                 }
@@ -300,8 +307,29 @@ impl<H: Host> Worker<H> {
     pub(super) fn delete(&mut self, digest: Digest) {
         let (pipeline, _) = remote::delete(&self.plan.namespace, digest);
         let asked = self.tiers.can_ask() && self.tiers.callouts.len() < MAX_CALLOUTS;
-        if !asked || self.call(&pipeline, Purpose::Delete(digest)).is_none() {
+        if asked && self.call(&pipeline, Purpose::Delete(digest)).is_some() {
+            self.tiers.deleting.insert(digest, None);
+        } else {
             self.owe(digest);
+        }
+    }
+
+    /// Has a store wait for a deletion of its key that is under way; gives it back if there is none.
+    pub(super) fn behind_deletion(&mut self, digest: Digest, store: Task) -> Option<Task> {
+        match self.tiers.deleting.get_mut(&digest) {
+            Some(waiting) => {
+                *waiting = Some(store);
+                None
+            }
+            None => Some(store),
+        }
+    }
+
+    /// What waits to be stored under a key is out of date.
+    pub(super) fn drop_stores(&mut self, digest: Digest) {
+        self.tasks.drop_stores(digest);
+        if let Some(waiting) = self.tiers.deleting.get_mut(&digest) {
+            *waiting = None;
         }
     }
 

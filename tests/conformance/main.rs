@@ -86,7 +86,14 @@ async fn ask(suite: &Suite, workers: usize) -> Vec<Answer> {
         // And the suite begins a hundred tests at the same moment, which makes Redis seem slow on a busy machine: how
         // the wall does then is asked elsewhere.
         .redis_op_timeout("2s")
-        .plugin(&json!({"l2": {"timeout": "3s"}, "defaults": {"breaker": {"enabled": false}}}))
+        // To the suite a cookie is no obstacle to sharing (RFC 9111 §7.3 leaves that to the response's other fields); the
+        // wall shares one only where a rule says so.
+        .plugin(&json!({
+            // Room for slots: two URLs that share one share its mark too, and a write to one drops the other.
+            "l1": {"max_bytes": "8GiB"},
+            "l2": {"timeout": "3s"},
+            "defaults": {"breaker": {"enabled": false}, "cache": {"set_cookie": "store"}},
+        }))
         .start()
         .await;
     let answers = suite.ask(envoy.address()).await;

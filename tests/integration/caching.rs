@@ -74,7 +74,7 @@ async fn what_may_not_be_kept_is_fetched_each_time_and_the_answer_says_why() {
         ("set-cookie", "a=b", "set-cookie"),
         ("x-nothing", "said", "no-lifetime"),
         ("age", "60", "expired"),
-        ("content-range", "bytes 0-1/9", "status"),
+        ("content-range", "bytes 0-1/9", "range"),
     ];
     let origin = Origin::start(move |seen| {
         let (name, value, _) = cases[seen.path()[1..].parse::<usize>().unwrap()];

@@ -1,0 +1,51 @@
+//! What a waiter does when its flight has ended: it takes the answer, goes alone, or competes for the lead.
+
+use super::{Action, Context, Event, Exchange, Phase, Route, answer};
+use crate::breaker;
+use crate::flight::{Origin, Outcome};
+use crate::http::Reason;
+use crate::store::Entry;
+
+impl Exchange {
+    pub(super) fn told(&mut self, outcome: Outcome, context: &Context<'_>) -> Vec<Action> {
+        self.collapsed = Some(false);
+        match outcome {
+            Outcome::Answer(answer) => {
+                let Some(entry) = Entry::read(&answer.entry) else { return self.ask(None, None, context) };
+                if self.fits(&entry) {
+                    self.collapsed = Some(true);
+                    self.why = match answer.origin {
+                        Origin::StaleOnOpen | Origin::Refused => Reason::BreakerOpen,
+                        Origin::StaleOnError(_) | Origin::Failed => Reason::UpstreamFailed,
+                        Origin::Upstream
+                        | Origin::Revalidated { .. }
+                        | Origin::L1
+                        | Origin::L2
+                        | Origin::L3 => self.why,
+                    };
+                    return vec![Action::Serve(answer)];
+                }
+                if answer.origin == Origin::Upstream && breaker::is_failure(entry.meta.status) {
+                    let status = entry.meta.status;
+                    return self
+                        .told(Outcome::Answer(answer::failed(self.key(), status, context.now)), context);
+                }
+                self.why = Reason::VaryMiss;
+                self.ask(None, None, context)
+            }
+            // What was refused for the leader's Authorization is not refused to those without.
+            Outcome::Alone(Reason::Authorization) if !self.request.authorization => self.join_again(context),
+            Outcome::Alone(reason) => {
+                self.why = reason;
+                self.ask(None, None, context)
+            }
+            Outcome::Lost => self.join_again(context),
+        }
+    }
+
+    pub(super) fn join_again(&mut self, context: &Context<'_>) -> Vec<Action> {
+        self.collapsed = None;
+        self.phase = Phase::Arrived { held: None };
+        self.on(Event::Routed(Route::Flight), context)
+    }
+}
