@@ -1,7 +1,7 @@
 //! The judge: follows what happens and says which promise was broken first.
 
 use crate::origin::{Made, Origin, SLOWEST};
-use crate::scenario::{Scenario, Terms};
+use crate::scenario::{MARK, Scenario, Terms};
 use breakwater::host::sim::{Asked, Client, ClientId, End, Happening, Stop, World};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +29,10 @@ pub enum Promise {
     Keeping,
     /// Memory is bounded.
     Bounded,
+    /// Nobody gets an error for which neither the upstream nor Envoy has given cause.
+    Cause,
+    /// What the plugin fetches of itself is its own affair: once at a time, and the upstream sees no difference.
+    Refreshing,
 }
 
 /// How far the promise of one flight reaches.
@@ -93,6 +97,8 @@ pub struct Judge {
     /// URLs that gave an answer which a request with Authorization may not have.
     unauthorized: BTreeSet<String>,
     failed_at: BTreeMap<usize, Duration>,
+    /// Refreshes under way, and what each worker refreshes.
+    refreshes: BTreeMap<ClientId, (usize, usize, String)>,
     /// When an Envoy last learnt that the permission to share an answer was taken back. The others learn it as soon as
     /// their L1 lets go of it.
     revoked: BTreeMap<(usize, u64), (u64, Duration)>,
@@ -122,6 +128,7 @@ impl Judge {
             varied: BTreeSet::new(),
             unauthorized: BTreeSet::new(),
             failed_at: BTreeMap::new(),
+            refreshes: BTreeMap::new(),
             revoked: BTreeMap::new(),
         }
     }
@@ -159,6 +166,7 @@ impl Judge {
         match happening {
             Happening::Began(client) => {
                 self.began.insert(client, self.order);
+                self.follow_refresh(client, world)?;
                 let patience = self.terms.wait_timeout + SLOWEST + self.terms.redis_timeout * 3 + SLACK;
                 self.expect(client, world.now() + patience);
             }
@@ -180,6 +188,7 @@ impl Judge {
                 self.judge_head(&client, world.now())?;
             }
             Happening::Ended(client) => {
+                self.refreshes.remove(&client);
                 let client = world.client(client).unwrap();
                 if let Some(due) = self.due_at.remove(&client.id) {
                     self.due.remove(&(due, client.id));
@@ -228,6 +237,10 @@ impl Judge {
 
     fn follow_asked(&mut self, asked: Asked, world: &World) -> Result<(), Breach> {
         self.asked.insert(asked.serial, self.order);
+        if asked.fields.get(MARK).is_some() {
+            let what = format!("the upstream was shown the mark with serial {}", asked.serial);
+            return breach(Promise::Refreshing, what);
+        }
         let key = (asked.envoy, path(&asked));
         if method(&asked) == b"POST" {
             *self.writes_under_way.entry(key).or_default() += 1;
@@ -243,6 +256,22 @@ impl Judge {
         let alone = self.goes_alone(&asked, world);
         let flight = Flight { asked, lost: false, alone };
         self.flights.insert(flight.asked.serial, flight);
+        Ok(())
+    }
+
+    /// A worker that died knows nothing of the refreshes it began.
+    fn follow_refresh(&mut self, client: ClientId, world: &World) -> Result<(), Breach> {
+        let client = world.client(client).unwrap();
+        if client.fetch.is_none() {
+            return Ok(());
+        }
+        let (envoy, url) = place(&client);
+        let refresh = (envoy, client.request.worker, url);
+        let lives = |other: &ClientId| world.with_client(*other, |other| !other.vm_died).unwrap_or(false);
+        if self.refreshes.iter().any(|(other, place)| *place == refresh && lives(other)) {
+            return breach(Promise::Refreshing, format!("{refresh:?} is refreshed twice at a time"));
+        }
+        self.refreshes.insert(client.id, refresh);
         Ok(())
     }
 

@@ -24,6 +24,9 @@ fn terms() -> Terms {
         max_object_bytes: 1 << 18,
         breaker: false,
         stale_if_error: Duration::from_secs(3_600),
+        refreshes: false,
+        stale_while_revalidate: Duration::ZERO,
+        early_refresh: 0,
         shared_bytes: usize::MAX,
         message_bytes: usize::MAX,
     }
