@@ -216,3 +216,5 @@ fn what_redis_kept_through_a_write_it_did_not_hear_of_is_not_served() {
     world.run_until_idle();
     assert_eq!(found(&world, later).body, b"made by the upstream");
 }
+
+mod refreshing;
