@@ -21,6 +21,8 @@ pub(super) struct Bodies {
 
 struct Awaited {
     until: Mono,
+    /// How much of the body is there.
+    len: usize,
     arrival: Arrival,
 }
 
@@ -35,12 +37,13 @@ impl<H: Host> Worker<H> {
     pub(super) fn collect(&mut self, stream: StreamId, arrival: Arrival) -> Flow {
         let patience = rule(&self.plan, arrival.rule_index).coalesce.wait_timeout;
         let until = self.host.mono().after(patience);
-        self.bodies.awaited.insert(stream, Awaited { until, arrival });
+        self.bodies.awaited.insert(stream, Awaited { until, len: 0, arrival });
         Flow::Pause
     }
 
     pub(super) fn body_came(&mut self, stream: StreamId, len: usize, end: bool) -> Flow {
-        let Some(awaited) = self.bodies.awaited.get(&stream) else { return Flow::Continue };
+        let Some(awaited) = self.bodies.awaited.get_mut(&stream) else { return Flow::Continue };
+        awaited.len = len;
         let most = rule(&self.plan, awaited.arrival.rule_index).cache.key.body.max_bytes;
         let too_large = u64::try_from(len).map_or(true, |len| len > most);
         if !end && !too_large {
@@ -56,6 +59,12 @@ impl<H: Host> Worker<H> {
             arrival.request.has_body = false;
         }
         self.begin(stream, arrival, At::Request)
+    }
+
+    /// Trailers came: the body has ended before them.
+    pub(super) fn body_ended(&mut self, stream: StreamId) -> Flow {
+        let len = self.bodies.awaited.get(&stream).map_or(0, |awaited| awaited.len);
+        self.body_came(stream, len, true)
     }
 
     /// On the tick: lets go on whose bodies do not come, a few at a time, for some of them may be refused.

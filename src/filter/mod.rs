@@ -332,6 +332,10 @@ impl<H: Host> Role for Worker<H> {
         self.body_came(stream, len, end)
     }
 
+    fn on_request_trailers(&mut self, stream: StreamId) -> Flow {
+        self.body_ended(stream)
+    }
+
     fn on_response(&mut self, stream: StreamId, end: bool) -> Flow {
         self.responded(stream, end)
     }

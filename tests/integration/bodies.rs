@@ -3,6 +3,7 @@
 use crate::support::client::Client;
 use crate::support::origin::Origin;
 use crate::support::recipe::Recipe;
+use crate::support::redis::Redis;
 use crate::support::reply::Reply;
 use crate::support::turn;
 use serde_json::json;
@@ -35,5 +36,33 @@ async fn a_crowd_whose_bodies_do_not_come_is_answered_and_no_worker_dies() {
         assert_eq!(client.head().await.unwrap().word(1), "504");
     }
     assert_eq!(origin.total(), 0);
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_ends_with_trailers_has_ended() {
+    let _turn = turn::shared().await;
+    let origin = echo("max-age=60").await;
+    let redis = Redis::start().await;
+    let envoy = Recipe::shipped()
+        .edit(|config| {
+            let edge = &mut config["static_resources"]["listeners"][0];
+            let http = &mut edge["filter_chains"][0]["filters"][0]["typed_config"];
+            http["http_protocol_options"]["enable_trailers"] = true.into();
+        })
+        .origin(origin.address())
+        .redis(redis.address())
+        .start()
+        .await;
+    let head = b"QUERY /search HTTP/1.1\r\nhost: wall.test\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n".as_slice();
+    let with_trailers = [head, b"3\r\nabc\r\n0\r\nx-check: 1\r\n\r\n"].concat();
+    let empty = [head, b"0\r\nx-check: 1\r\n\r\n"].concat();
+    for (bytes, expected) in [(&with_trailers, "QUERY abc 0"), (&empty, "QUERY  1")] {
+        for _ in 0..2 {
+            let mut client = Client::connect(envoy.address()).await.unwrap();
+            client.begin_raw(bytes).await.unwrap();
+            assert_eq!(client.answer().await.unwrap().text(), expected);
+        }
+    }
     assert_eq!(envoy.vm_failures().await, 0);
 }
