@@ -9,7 +9,7 @@ use super::request::Arrival;
 use super::tasks::Task;
 use super::{At, Worker, rule};
 use crate::host::{Flow, Host, StreamId};
-use crate::http::request::Method;
+use crate::http::request::{Method, is_safe};
 use crate::time::Mono;
 use std::collections::BTreeMap;
 
@@ -57,6 +57,8 @@ impl<H: Host> Worker<H> {
             // With its body in the key it is to the cache what GET is.
             arrival.request.method = Method::Get;
             arrival.request.has_body = false;
+            // But for its conditions, if it is not a safe one: 412 is for the upstream to say (RFC 9110 §13.1.2).
+            arrival.request.precondition |= arrival.request.conditional && !is_safe(&arrival.fields);
         }
         self.begin(stream, arrival, At::Request)
     }

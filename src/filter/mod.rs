@@ -115,7 +115,7 @@ impl<H: Host> Worker<H> {
                 rule,
                 now: self.host.wall(),
                 remote: self.tiers.can_ask(),
-                refreshes: self.can_refresh(),
+                refreshes: self.can_refresh(&slot.exchange.fields),
                 max_body_bytes: self.tiers.max_body_bytes(),
             };
             for action in slot.exchange.on(event, &context) {

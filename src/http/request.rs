@@ -32,6 +32,11 @@ impl Method {
     }
 }
 
+/// Whether a request's method, as it was sent, changes nothing.
+pub fn is_safe(fields: &Fields) -> bool {
+    fields.get(b":method").is_some_and(|method| Method::of(method) != Method::Unsafe)
+}
+
 /// What the cache wants to know of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHead {
@@ -215,6 +220,16 @@ mod tests {
             assert!(read("GET", &[(name, "x")]).conditional, "{name}");
         }
         assert!(!read("GET", &[("if-modified", "x")]).conditional);
+    }
+
+    #[test]
+    fn what_changes_nothing_is_safe() {
+        for (method, safe) in
+            [("GET", true), ("HEAD", true), ("QUERY", true), ("POST", false), ("get", false)]
+        {
+            assert_eq!(is_safe(&Fields::of([(&b":method"[..], method.as_bytes())])), safe, "{method}");
+        }
+        assert!(!is_safe(&Fields::new()));
     }
 
     #[test]

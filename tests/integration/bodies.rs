@@ -1,12 +1,13 @@
 //! Requests that are told apart by their bodies, and held until these are there.
 
-use crate::support::client::Client;
-use crate::support::origin::Origin;
+use crate::support::client::{Client, Request, send};
+use crate::support::eventually;
+use crate::support::origin::{Origin, Seen};
 use crate::support::recipe::Recipe;
 use crate::support::redis::Redis;
 use crate::support::reply::Reply;
 use crate::support::turn;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Answers with what was asked and how often, fresh for so long.
 async fn echo(cache_control: &'static str) -> Origin {
@@ -15,6 +16,24 @@ async fn echo(cache_control: &'static str) -> Origin {
         Reply::ok(asked).header("cache-control", cache_control).header("etag", "\"one\"")
     })
     .await
+}
+
+fn ask(method: &str, body: &str) -> Request {
+    Request::new(method, "/search").header("content-type", "text/plain").body(body)
+}
+
+/// POST too is told apart by its body, here and on the way back.
+fn with_post(config: &mut Value) {
+    let listeners = config["static_resources"]["listeners"].as_array_mut().unwrap();
+    for listener in listeners.iter_mut().filter(|listener| listener["name"] != "breakwater_redis") {
+        let filters = &mut listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"];
+        let plugin = &mut filters[0]["typed_config"]["config"]["configuration"]["value"];
+        plugin["defaults"]["cache"]["key"]["body"]["methods"] = json!(["QUERY", "POST"]);
+    }
+}
+
+fn conditions(seen: &Seen) -> usize {
+    seen.head.fields.iter().filter(|(name, _)| name.starts_with("if-")).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,5 +83,47 @@ async fn a_body_that_ends_with_trailers_has_ended() {
             assert_eq!(client.answer().await.unwrap().text(), expected);
         }
     }
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_answer_to_query_is_validated_and_one_to_post_is_fetched_anew() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| {
+        let reply = match (seen.method(), conditions(seen)) {
+            (_, 0) => Reply::ok(format!("{}", seen.earlier)),
+            // RFC 9110 §13.1.2.
+            ("QUERY", _) => Reply::with(304, "").verbatim(),
+            _ => Reply::with(412, ""),
+        };
+        reply.header("cache-control", "max-age=0").header("etag", "\"one\"")
+    })
+    .await;
+    let envoy = Recipe::shipped().edit(with_post).origin(origin.address()).start().await;
+    for (method, again) in [("QUERY", "0"), ("POST", "3")] {
+        send(envoy.address(), &ask(method, "x")).await;
+        let answer = send(envoy.address(), &ask(method, "x")).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, again), "{method}");
+    }
+    // A condition of the client's own is one of a write, which the upstream alone can judge.
+    let answer = send(envoy.address(), &ask("POST", "x").header("if-none-match", "\"one\"")).await;
+    assert_eq!(answer.status, 412);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_needs_its_body_to_be_asked_again_is_not_answered_stale_for_a_refresh() {
+    let _turn = turn::shared().await;
+    let origin = echo("max-age=0, stale-while-revalidate=60").await;
+    let envoy = Recipe::shipped().origin(origin.address()).start().await;
+    for earlier in 0..3 {
+        let answer = send(envoy.address(), &ask("QUERY", "x")).await;
+        assert_eq!(answer.text(), format!("QUERY x {earlier}"));
+    }
+    // A GET is, and is fetched anew.
+    let get = Request::get("/page");
+    assert_eq!(send(envoy.address(), &get).await.text(), "GET  0");
+    assert_eq!(send(envoy.address(), &get).await.text(), "GET  0");
+    eventually("the page is fetched anew", async || origin.hits("/page") == 2).await;
+    assert_eq!(origin.hits("/search"), 3, "and nobody else asked");
     assert_eq!(envoy.vm_failures().await, 0);
 }
