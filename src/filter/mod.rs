@@ -168,11 +168,14 @@ impl<H: Host> Worker<H> {
                 self.fill(requested_at, digest, &entry, rule.cache.max_variants);
             }
             Action::Keep(requested_at, entry) => {
-                let read = Entry::read(&entry)?;
-                let (key, entry) = match self.rekeyed(slot, &rule.cache.key, &read) {
-                    Some(searched) => searched,
-                    None => (slot.exchange.key()?.clone(), Rc::clone(&entry)),
-                };
+                let own = slot.exchange.key()?.clone();
+                let rekeyed = self.rekeyed(slot, &rule.cache.key, &Entry::read(&entry)?);
+                // The slot that is written has a mark of its own.
+                let is_marked_elsewhere = rekeyed.is_some() || own.resource().is_some();
+                if is_marked_elsewhere && requested_at <= self.changed_at(&own) {
+                    return None;
+                }
+                let (key, entry) = rekeyed.unwrap_or((own, Rc::clone(&entry)));
                 self.keep(requested_at, key.digest(), &entry, rule.cache.max_variants);
             }
             Action::KeepPart(requested_at, entry) => {

@@ -86,7 +86,7 @@ impl<H: Host> Worker<H> {
         let bytes = l1::unwrap(&value)?.1;
         let entry =
             Entry::read(bytes).filter(|entry| entry.meta.status == 206 && entry.key == key.bytes())?;
-        (entry.requested_at() > self.changed_at(key.digest())).then(|| bytes.to_vec())
+        (entry.requested_at() > self.changed_at(key)).then(|| bytes.to_vec())
     }
 }
 

@@ -230,7 +230,7 @@ impl<H: Host> Worker<H> {
             self.counters.occurred(Occurrence::L2Corrupt);
         }
         let now = self.host.wall();
-        let changed_at = self.changed_at(key.digest()).max(self.tiers.believed_since);
+        let changed_at = self.changed_at(key).max(self.tiers.believed_since);
         let mut newest: Option<(Wall, Newest<'a>)> = None;
         for (bytes, origin) in [(found.l2, Origin::L2), (found.l3, Origin::L3)] {
             let Some(bytes) = bytes else { continue };

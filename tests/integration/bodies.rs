@@ -127,3 +127,19 @@ async fn what_needs_its_body_to_be_asked_again_is_not_answered_stale_for_a_refre
     assert_eq!(origin.hits("/search"), 3, "and nobody else asked");
     assert_eq!(envoy.vm_failures().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_drops_the_answers_to_every_body() {
+    let _turn = turn::shared().await;
+    let origin = echo("max-age=60").await;
+    let redis = Redis::start().await;
+    let envoy = Recipe::shipped().origin(origin.address()).redis(redis.address()).start().await;
+    let query = async |body: &str| send(envoy.address(), &ask("QUERY", body)).await.text();
+    for _ in 0..2 {
+        assert_eq!((query("a").await, query("b").await), ("QUERY a 0".into(), "QUERY b 1".into()));
+    }
+    assert_eq!(send(envoy.address(), &ask("POST", "new")).await.text(), "POST new 2");
+    for _ in 0..2 {
+        assert_eq!((query("a").await, query("b").await), ("QUERY a 3".into(), "QUERY b 4".into()));
+    }
+}
