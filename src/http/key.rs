@@ -123,12 +123,16 @@ pub fn key(spec: &KeySpec, request: &Fields) -> Result<Key, Reason> {
     key_of(spec, request, None, None)
 }
 
-/// The key of `request` where its query counts in the form that a response gave it ([`super::no_vary_search`]).
+/// The key of `request` where its query counts in the form that a response gave it ([`super::no_vary_search`]), but for
+/// what the rule leaves out. What the response said is part of the key.
 ///
 /// # Errors
 /// As [`key`].
 pub fn searched(spec: &KeySpec, request: &Fields, search: &NoVarySearch) -> Result<Key, Reason> {
-    let form = search.normalise(target(request).1.unwrap_or_default());
+    let query = query::kept(target(request).1.unwrap_or_default(), &spec.query);
+    // By another saying other queries have this form.
+    let saying = Digest::first_of(&blake3::hash(&search.encode()));
+    let form = [&saying.0[..], &search.normalise(&query)].concat();
     key_of(spec, request, None, Some(&form))
 }
 
