@@ -46,7 +46,7 @@ pub struct RequestHead {
     pub directives: RequestDirectives,
     /// Whether it carries Authorization, even an empty one.
     pub authorization: bool,
-    /// Whether it asks for a range.
+    /// Whether it asks for a range, which GET alone can (RFC 9110 §14.2).
     pub range: bool,
     /// CONNECT, gRPC, or an upgrade of a method that changes nothing: not request and response, but a stream.
     pub tunnel: bool,
@@ -102,6 +102,7 @@ impl RequestHead {
                 _ => {}
             }
         }
+        head.range &= head.method == Method::Get;
         // Else whoever writes could keep the change from being noticed by offering an upgrade.
         head.tunnel |= upgrade && head.method != Method::Unsafe;
         head
@@ -223,10 +224,15 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_nothing_is_safe() {
-        for (method, safe) in
-            [("GET", true), ("HEAD", true), ("QUERY", true), ("POST", false), ("get", false)]
-        {
+    fn a_range_is_for_get_alone_and_safe_is_what_changes_nothing() {
+        for (method, range, safe) in [
+            ("GET", true, true),
+            ("HEAD", false, true),
+            ("QUERY", false, true),
+            ("POST", false, false),
+            ("get", false, false),
+        ] {
+            assert_eq!(read(method, &[("range", "bytes=0-1")]).range, range, "{method}");
             assert_eq!(is_safe(&Fields::of([(&b":method"[..], method.as_bytes())])), safe, "{method}");
         }
         assert!(!is_safe(&Fields::new()));
