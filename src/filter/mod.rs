@@ -13,6 +13,7 @@ mod breakers;
 pub mod bridge;
 mod flights;
 mod hot;
+mod lookups;
 mod parts;
 mod refreshes;
 mod request;

@@ -131,19 +131,30 @@ impl<H: Host> Worker<H> {
         Filled::Taken(known)
     }
 
-    /// Joins an index that another Envoy wrote to what is known here.
-    pub(super) fn join_index(&mut self, digest: Digest, other: &Index, max_variants: u32) {
-        let slot = self.tiers.geometry.slot(digest);
+    /// The tiers behind were asked for the index of a key, and this is it, if there is one: what they do not name is not
+    /// believed, for a write elsewhere takes away the index there. But for what has come here since they were asked.
+    pub(super) fn confirm_index(
+        &mut self,
+        key: &Key,
+        other: Option<&Index>,
+        asked_at: Wall,
+        max_variants: u32,
+    ) {
+        let slot = self.tiers.geometry.slot(key.digest());
         let max = usize::try_from(max_variants).unwrap_or(variants::MAX_VARIANTS);
         let now = self.host.wall();
         self.write(slot, |held| {
             let read = l1::unwrap(held).and_then(|(_, bytes)| Index::read(bytes));
-            let mut index =
-                read.filter(|index| index.key == other.key).unwrap_or_else(|| Index::new(&other.key));
+            let known = read.filter(|index| index.key == key.bytes());
+            let mut index = known.or_else(|| other.map(|other| Index::new(&other.key)))?;
             let before = index.clone();
-            index.join(other, max, now);
+            index.drop_outdated(asked_at);
+            if let Some(other) = other {
+                index.join(other, max, now);
+            }
             index.drop_outdated(l1::changed_at(held));
-            (index != before).then(|| index.encode())
+            let bytes = if index.variants().is_empty() { Vec::new() } else { index.encode() };
+            (index != before).then_some(bytes)
         });
     }
 

@@ -20,5 +20,6 @@ mod redis_garbage;
 mod searches;
 mod tiers;
 mod upstream_failures;
+mod variants;
 mod waves;
 mod writes;
