@@ -89,8 +89,6 @@ async fn ask(suite: &Suite, workers: usize) -> Vec<Answer> {
         // To the suite a cookie is no obstacle to sharing (RFC 9111 §7.3 leaves that to the response's other fields); the
         // wall shares one only where a rule says so.
         .plugin(&json!({
-            // Room for slots: two URLs that share one share its mark too, and a write to one drops the other.
-            "l1": {"max_bytes": "8GiB"},
             "l2": {"timeout": "3s"},
             "defaults": {"breaker": {"enabled": false}, "cache": {"set_cookie": "store"}},
         }))
