@@ -58,8 +58,8 @@ impl Judge {
     /// was given again. Who came before may have been told what was right then.
     fn is_revoked(&self, client: &Client, got: &Got, now: Duration) -> bool {
         let given = self.headed[&got.as_of].0;
-        let revoked = |envoy| self.revoked.get(&(envoy, got.serial)).filter(|(order, _)| given < *order);
-        if revoked(client.request.envoy).is_some_and(|(_, at)| *at + INSTANT < client.began) {
+        let revoked = |envoy| self.revoked.get(&(envoy, got.serial)).filter(|revoked| given < revoked.order);
+        if revoked(client.request.envoy).is_some_and(|revoked| revoked.at + INSTANT < client.began) {
             return true;
         }
         // The others are not told. They go by what their L1 took from Redis until it lets go of it, and for longer only
@@ -67,7 +67,9 @@ impl Judge {
         let settled = |at: Duration| self.completed.get(&got.as_of).is_some_and(|done| *done + PASSAGE < at);
         let let_go = |at: Duration| at + self.terms.l1_ttl + PASSAGE < client.began;
         let mut elsewhere = (0..self.envoys).filter_map(revoked);
-        self.calm && !self.is_failing(client, now) && elsewhere.any(|(_, at)| settled(*at) && let_go(*at))
+        self.calm
+            && !self.is_failing(client, now)
+            && elsewhere.any(|revoked| settled(revoked.at) && let_go(revoked.at))
     }
 
     /// Whether stale answers are excused.
