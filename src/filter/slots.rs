@@ -41,12 +41,14 @@ impl<H: Host> Worker<H> {
             };
         }
         let index = Index::read(bytes).filter(|index| index.key == key.bytes()).ok_or(Reason::UriMiss)?;
+        // The index may have come back from Redis, and knows of each variant when it came, not when it was asked for.
+        let changed_at = l1::changed_at(&value);
         let found = index.selected(fields).into_iter().find_map(|variant| {
             let slot = self.tiers.geometry.slot(variants::digest(key.bytes(), &variant.selecting));
             let (value, _) = self.host.shared(&slot.key())?;
             let entry = Entry::read(l1::unwrap(&value)?.1)?;
             let fits = variant.is(&entry, key.bytes()) && fits(&entry, key, request, fields);
-            let answers = fits && self.is_true(&entry, key);
+            let answers = fits && entry.requested_at() > changed_at && self.is_true(&entry, key);
             answers.then_some((value, variant.selecting.clone()))
         });
         let (value, selecting) = found.ok_or(Reason::VaryMiss)?;
