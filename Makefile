@@ -7,7 +7,7 @@ export ENVOY
 PLUGIN := dist/breakwater.wasm
 PLUGIN_LIMIT := 1000000
 # The SDK exports these too, nothing is done in them, and Envoy enters the VM for each of them on every request.
-UNUSED_CALLBACKS := proxy_on_done proxy_on_log proxy_on_request_trailers
+UNUSED_CALLBACKS := proxy_on_done proxy_on_log
 
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c

@@ -96,7 +96,11 @@ impl Exchange {
             // A failure is kept only for as long as the upstream itself says so, or the rule.
             Err(Reason::UpstreamFailed)
         } else {
-            verdict.store
+            // A whole that says otherwise of the query goes under its own, a part nowhere.
+            verdict.store.and_then(|lifetime| match other {
+                Some(other) if head.response.status == 206 => Err(other),
+                _ => Ok(lifetime),
+            })
         };
         actions.extend((!failed && refusal.is_none()).then_some(Action::Forget));
         actions

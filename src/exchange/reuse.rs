@@ -7,6 +7,7 @@ use super::{Context, Exchange, Held};
 use crate::config::plan::Advice;
 use crate::http::key::Key;
 use crate::http::no_vary_search::NoVarySearch;
+use crate::http::request::is_safe;
 use crate::http::validators::Condition;
 use crate::http::{Fields, RequestHead, vary};
 use crate::store::Entry;
@@ -35,8 +36,9 @@ impl Exchange {
     /// What to ask the upstream about a stored response that may not be reused as it is (RFC 9111 §4.3.1).
     pub(super) fn condition(&self, held: &Held, context: &Context<'_>) -> Option<Condition> {
         let entry = Entry::read(held).filter(|entry| self.is_cacheable() && self.fits(entry))?;
-        // A part that is wanted only of one representation is for the upstream to judge.
-        let asks = context.rule.cache.enabled && !self.request.if_range;
+        // A part that is wanted only of one representation is for the upstream to judge. And whoever asks about what is
+        // stored by POST is told 412, not 304 (RFC 9110 §13.1.2).
+        let asks = context.rule.cache.enabled && !self.request.if_range && is_safe(&self.fields);
         entry.condition().filter(|_| asks)
     }
 

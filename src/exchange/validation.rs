@@ -10,7 +10,6 @@ use crate::breaker;
 use crate::flight::{Answer, Origin, Token};
 use crate::http::request::Method;
 use crate::http::storing::SetCookie;
-
 use crate::http::{Fields, Key, Reason, RequestHead, ResponseHead, Verdict, storing, update, validators};
 use crate::store::Entry;
 use std::rc::Rc;
@@ -33,6 +32,8 @@ impl Exchange {
                 None => answer::confused(self.key(), context.now),
             };
             self.why = Reason::UpstreamFailed;
+            // Asked about again it would be answered so again.
+            actions.push(Action::Discard);
             actions.extend(serve_all(token, answer));
             return;
         };

@@ -6,16 +6,24 @@
 //! held, and each would wait until then.)
 
 use super::request::Arrival;
+use super::tasks::Task;
 use super::{At, Worker, rule};
 use crate::host::{Flow, Host, StreamId};
-use crate::http::request::Method;
+use crate::http::request::{Method, is_safe};
 use crate::time::Mono;
 use std::collections::BTreeMap;
 
 /// What one worker waits for.
 #[derive(Default)]
 pub(super) struct Bodies {
-    awaited: BTreeMap<StreamId, (Mono, Arrival)>,
+    awaited: BTreeMap<StreamId, Awaited>,
+}
+
+struct Awaited {
+    until: Mono,
+    /// How much of the body is there.
+    len: usize,
+    arrival: Arrival,
 }
 
 impl Bodies {
@@ -28,35 +36,53 @@ impl<H: Host> Worker<H> {
     /// Holds a request until its body is there.
     pub(super) fn collect(&mut self, stream: StreamId, arrival: Arrival) -> Flow {
         let patience = rule(&self.plan, arrival.rule_index).coalesce.wait_timeout;
-        self.bodies.awaited.insert(stream, (self.host.mono().after(patience), arrival));
+        let until = self.host.mono().after(patience);
+        self.bodies.awaited.insert(stream, Awaited { until, len: 0, arrival });
         Flow::Pause
     }
 
     pub(super) fn body_came(&mut self, stream: StreamId, len: usize, end: bool) -> Flow {
-        let Some((_, arrival)) = self.bodies.awaited.get(&stream) else { return Flow::Continue };
-        let most = rule(&self.plan, arrival.rule_index).cache.key.body.max_bytes;
+        let Some(awaited) = self.bodies.awaited.get_mut(&stream) else { return Flow::Continue };
+        awaited.len = len;
+        let most = rule(&self.plan, awaited.arrival.rule_index).cache.key.body.max_bytes;
         let too_large = u64::try_from(len).map_or(true, |len| len > most);
         if !end && !too_large {
             return Flow::Pause;
         }
-        let Some((_, mut arrival)) = self.bodies.awaited.remove(&stream) else { return Flow::Continue };
+        let Some(Awaited { mut arrival, .. }) = self.bodies.awaited.remove(&stream) else {
+            return Flow::Continue;
+        };
         if !too_large {
             arrival.body = Some(self.host.request_body(stream, len));
             // With its body in the key it is to the cache what GET is.
             arrival.request.method = Method::Get;
             arrival.request.has_body = false;
+            // But for its conditions, if it is not a safe one: 412 is for the upstream to say (RFC 9110 §13.1.2).
+            arrival.request.precondition |= arrival.request.conditional && !is_safe(&arrival.fields);
         }
         self.begin(stream, arrival, At::Request)
     }
 
-    /// On the tick: lets go on whose bodies do not come. Few enough to be done at once: nobody is replied to.
+    /// Trailers came: the body has ended before them.
+    pub(super) fn body_ended(&mut self, stream: StreamId) -> Flow {
+        let len = self.bodies.awaited.get(&stream).map_or(0, |awaited| awaited.len);
+        self.body_came(stream, len, true)
+    }
+
+    /// On the tick: lets go on whose bodies do not come, a few at a time, for some of them may be refused.
     pub(super) fn give_up_bodies(&mut self, now: Mono) {
-        let late: Vec<_> =
-            self.bodies.awaited.iter().filter(|(_, (until, _))| now >= *until).map(|(id, _)| *id).collect();
-        for stream in late {
-            if let Some((_, arrival)) = self.bodies.awaited.remove(&stream) {
-                self.begin(stream, arrival, At::Later);
-            }
+        if self.bodies.awaited.values().any(|awaited| now >= awaited.until) {
+            self.later(Task::GiveUpBodies);
         }
+    }
+
+    /// In a root callback: lets go on one whose body did not come; whether there was one.
+    pub(super) fn give_up_body(&mut self, now: Mono) -> bool {
+        let late = self.bodies.awaited.iter().find(|(_, awaited)| now >= awaited.until).map(|(id, _)| *id);
+        let Some(stream) = late else { return false };
+        if let Some(Awaited { arrival, .. }) = self.bodies.awaited.remove(&stream) {
+            self.begin(stream, arrival, At::Later);
+        }
+        true
     }
 }

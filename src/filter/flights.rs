@@ -13,7 +13,7 @@ use crate::flight::stripe::{self, Joined, Settled, WorkerId};
 use crate::flight::table::{Flight, Lead, Table};
 use crate::flight::{Outcome, Token};
 use crate::host::{Host, QueueId, StreamId};
-use crate::http::key::Digest;
+use crate::http::key::{Digest, Key};
 use crate::http::{Reason, RequestHead};
 use crate::store::{Entry, l1};
 use crate::telemetry::Occurrence;
@@ -41,8 +41,9 @@ impl Flights {
 impl<H: Host> Worker<H> {
     /// Joins the flight of the request's key, or leads one.
     pub(super) fn join(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule) -> Option<Event> {
-        let digest = slot.exchange.key()?.digest();
-        if let Some(token) = self.joinable(digest) {
+        let key = slot.exchange.key()?;
+        let digest = key.digest();
+        if let Some(token) = self.joinable(key) {
             return Some(self.wait(stream, slot, rule, token));
         }
         let Some(me) = self.me() else { return Some(Event::Apart(Reason::TooManyWaiters)) };
@@ -74,14 +75,15 @@ impl<H: Host> Worker<H> {
     }
 
     /// The flight of a key that this worker is in, if the other workers let it be joined still.
-    fn joinable(&mut self, digest: Digest) -> Option<Token> {
+    fn joinable(&mut self, key: &Key) -> Option<Token> {
+        let digest = key.digest();
         let token = self.flights.table.joinable(digest)?;
         let flight = self.flights.table.flight(token)?;
         let open = if flight.shared {
             let record = self.host.shared(&stripe::stripe_key(digest));
             record.and_then(|(record, _)| stripe::standing(&record, token)).is_some_and(|(_, open)| open)
         } else {
-            flight.changed_at == self.changed_at(digest)
+            flight.changed_at == self.changed_at(key)
         };
         if open {
             return Some(token);
@@ -215,7 +217,7 @@ impl<H: Host> Worker<H> {
         let exchange = &slot.exchange;
         let Some(key) = exchange.key() else { return (None, Wall::default()) };
         // In this order: what is found after the mark was read is at most more recent than it.
-        let changed_at = self.changed_at(key.digest());
+        let changed_at = self.changed_at(key);
         let Ok(value) = self.find(key, &exchange.request, &exchange.fields) else {
             return (None, changed_at);
         };

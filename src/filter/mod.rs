@@ -13,6 +13,7 @@ mod breakers;
 pub mod bridge;
 mod flights;
 mod hot;
+mod lookups;
 mod parts;
 mod refreshes;
 mod request;
@@ -115,7 +116,7 @@ impl<H: Host> Worker<H> {
                 rule,
                 now: self.host.wall(),
                 remote: self.tiers.can_ask(),
-                refreshes: self.can_refresh(),
+                refreshes: self.can_refresh(&slot.exchange.fields),
                 max_body_bytes: self.tiers.max_body_bytes(),
             };
             for action in slot.exchange.on(event, &context) {
@@ -168,11 +169,14 @@ impl<H: Host> Worker<H> {
                 self.fill(requested_at, digest, &entry, rule.cache.max_variants);
             }
             Action::Keep(requested_at, entry) => {
-                let read = Entry::read(&entry)?;
-                let (key, entry) = match self.rekeyed(slot, &rule.cache.key, &read) {
-                    Some(searched) => searched,
-                    None => (slot.exchange.key()?.clone(), Rc::clone(&entry)),
-                };
+                let own = slot.exchange.key()?.clone();
+                let rekeyed = self.rekeyed(slot, &rule.cache.key, &Entry::read(&entry)?);
+                // The slot that is written has a mark of its own.
+                let is_marked_elsewhere = rekeyed.is_some() || own.resource().is_some();
+                if is_marked_elsewhere && requested_at <= self.changed_at(&own) {
+                    return None;
+                }
+                let (key, entry) = rekeyed.unwrap_or((own, Rc::clone(&entry)));
                 self.keep(requested_at, key.digest(), &entry, rule.cache.max_variants);
             }
             Action::KeepPart(requested_at, entry) => {
@@ -330,6 +334,10 @@ impl<H: Host> Role for Worker<H> {
 
     fn on_request_body(&mut self, stream: StreamId, len: usize, end: bool) -> Flow {
         self.body_came(stream, len, end)
+    }
+
+    fn on_request_trailers(&mut self, stream: StreamId) -> Flow {
+        self.body_ended(stream)
     }
 
     fn on_response(&mut self, stream: StreamId, end: bool) -> Flow {

@@ -7,7 +7,7 @@
 use super::Worker;
 use super::slots::Filled;
 use crate::config::plan::Rule;
-use crate::exchange::{Held, marked};
+use crate::exchange::{Held, answers, marked};
 use crate::host::{Host, StreamId};
 use crate::http::content_range::ContentRange;
 use crate::http::key::{Digest, Key};
@@ -31,7 +31,9 @@ impl<H: Host> Worker<H> {
         let (Some(line), None) = (lines.next(), lines.next()) else { return false };
         let now = self.host.wall();
         let Some(held) = self.part(key) else { return false };
-        let Some(entry) = Entry::read(&held).filter(|entry| entry.is_fresh(now)) else { return false };
+        let advice = super::rule(&self.plan, rule_index).cache.request_directives;
+        let may_answer = |entry: &Entry<'_>| entry.is_fresh(now) && answers(entry, request, advice, now);
+        let Some(entry) = Entry::read(&held).filter(may_answer) else { return false };
         // What else it is conditional on is for those who have the whole to say.
         let holds = |value| range::if_range_holds(value, entry.fields, now);
         let unconditional = !request.conditional || request.if_range;
@@ -86,7 +88,7 @@ impl<H: Host> Worker<H> {
         let bytes = l1::unwrap(&value)?.1;
         let entry =
             Entry::read(bytes).filter(|entry| entry.meta.status == 206 && entry.key == key.bytes())?;
-        (entry.requested_at() > self.changed_at(key.digest())).then(|| bytes.to_vec())
+        (entry.requested_at() > self.changed_at(key)).then(|| bytes.to_vec())
     }
 }
 

@@ -50,14 +50,15 @@ impl<H: Host> Worker<H> {
         own
     }
 
-    /// Whether refreshes can be made at all.
-    pub(super) fn can_refresh(&self) -> bool {
-        self.plan.refresh.is_some()
+    /// Whether what a request asks for can be fetched anew: without its body it would be another request.
+    pub(super) fn can_refresh(&self, request: &Fields) -> bool {
+        let is_repeatable = || matches!(request.get(b":method"), Some(b"GET" | b"HEAD"));
+        self.plan.refresh.is_some() && is_repeatable()
     }
 
     /// Has a key's resource fetched anew, unless that is under way.
     pub(super) fn refresh(&mut self, digest: Digest, request: &Fields) {
-        if !self.can_refresh() || self.refreshes.under_way.contains(&digest) {
+        if !self.can_refresh(request) || self.refreshes.under_way.contains(&digest) {
             return;
         }
         if self.refreshes.under_way.len() >= MAX_UNDER_WAY {

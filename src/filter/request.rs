@@ -165,7 +165,7 @@ impl<H: Host> Worker<H> {
         let Some((entry, bytes)) = read else { return L1::Not(Reason::UriMiss, None) };
         let now = self.host.wall();
         let advice = rule(&self.plan, rule_index).cache.request_directives;
-        let refreshes = self.can_refresh();
+        let refreshes = self.can_refresh(fields);
         let may_answer = |entry: &Entry<'_>| {
             !refresh
                 && (answers(entry, request, advice, now)
@@ -197,7 +197,7 @@ impl<H: Host> Worker<H> {
     /// Has what will be stale soon fetched anew, by chance (`store::early`).
     fn refresh_early(&mut self, rule_index: usize, entry: &Entry<'_>, fields: &Fields, now: Wall) {
         let beta = rule(&self.plan, rule_index).cache.early_refresh;
-        if beta > 0.0 && self.can_refresh() && early::is_due(entry, beta, self.chance.bits(), now) {
+        if beta > 0.0 && self.can_refresh(fields) && early::is_due(entry, beta, self.chance.bits(), now) {
             self.refresh(Digest::first_of(&blake3::hash(entry.key)), fields);
         }
     }

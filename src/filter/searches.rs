@@ -90,5 +90,33 @@ mod tests {
         assert_eq!(keys[0], keys[1]);
         assert_eq!(keys[0], keys[2]);
         assert_ne!(keys[0], key::searched(&spec, &request("/x?a=2"), &search).unwrap());
+        // Without a query that counts it stands beside what is noted of the path.
+        assert_ne!(path, key::searched(&spec, &request("/x?utm=1"), &search).unwrap());
+    }
+
+    #[test]
+    fn what_is_equal_by_one_saying_is_not_by_another() {
+        let spec = KeySpec::default();
+        let request = Fields::of([(&b":path"[..], &b"/x?a=1"[..])]);
+        let key = |said: &str| {
+            let response = Fields::of([(&b"no-vary-search"[..], said.as_bytes())]);
+            key::searched(&spec, &request, &NoVarySearch::read(&response).unwrap()).unwrap()
+        };
+        assert_eq!(key("params=(\"utm\")"), key("params=(\"utm\"), key-order=?0"));
+        assert_ne!(key("params=(\"utm\")"), key("params=(\"z\")"));
+    }
+
+    #[test]
+    fn what_the_rule_leaves_out_of_the_query_stays_out() {
+        let mut spec = KeySpec::default();
+        spec.query.ignore.push("gclid".into());
+        let response = Fields::of([(&b"no-vary-search"[..], &b"params=(\"utm\")"[..])]);
+        let search = NoVarySearch::read(&response).unwrap();
+        let key = |target: &str| {
+            let request = Fields::of([(&b":path"[..], target.as_bytes())]);
+            key::searched(&spec, &request, &search).unwrap()
+        };
+        assert_eq!(key("/x?a=1&gclid=2&utm=3"), key("/x?utm=4&gclid=5&a=1"));
+        assert_ne!(key("/x?a=1"), key("/x?a=2"));
     }
 }

@@ -35,17 +35,20 @@ impl<H: Host> Worker<H> {
         let value = self.host.shared(&self.tiers.geometry.slot(key.digest()).key()).ok_or(Reason::UriMiss)?.0;
         let bytes = l1::unwrap(&value).ok_or(Reason::UriMiss)?.1;
         if let Some(entry) = Entry::read(bytes) {
-            return match fits(&entry, key, request, fields) {
+            return match fits(&entry, key, request, fields) && self.is_true(&entry, key) {
                 true => Ok(value),
                 false => Err(Reason::UriMiss),
             };
         }
         let index = Index::read(bytes).filter(|index| index.key == key.bytes()).ok_or(Reason::UriMiss)?;
+        // The index may have come back from Redis, and knows of each variant when it came, not when it was asked for.
+        let changed_at = l1::changed_at(&value);
         let found = index.selected(fields).into_iter().find_map(|variant| {
             let slot = self.tiers.geometry.slot(variants::digest(key.bytes(), &variant.selecting));
             let (value, _) = self.host.shared(&slot.key())?;
             let entry = Entry::read(l1::unwrap(&value)?.1)?;
-            let answers = variant.is(&entry, key.bytes()) && fits(&entry, key, request, fields);
+            let fits = variant.is(&entry, key.bytes()) && fits(&entry, key, request, fields);
+            let answers = fits && entry.requested_at() > changed_at && self.is_true(&entry, key);
             answers.then_some((value, variant.selecting.clone()))
         });
         let (value, selecting) = found.ok_or(Reason::VaryMiss)?;
@@ -130,19 +133,30 @@ impl<H: Host> Worker<H> {
         Filled::Taken(known)
     }
 
-    /// Joins an index that another Envoy wrote to what is known here.
-    pub(super) fn join_index(&mut self, digest: Digest, other: &Index, max_variants: u32) {
-        let slot = self.tiers.geometry.slot(digest);
+    /// The tiers behind were asked for the index of a key, and this is it, if there is one: what they do not name is not
+    /// believed, for a write elsewhere takes away the index there. But for what has come here since they were asked.
+    pub(super) fn confirm_index(
+        &mut self,
+        key: &Key,
+        other: Option<&Index>,
+        asked_at: Wall,
+        max_variants: u32,
+    ) {
+        let slot = self.tiers.geometry.slot(key.digest());
         let max = usize::try_from(max_variants).unwrap_or(variants::MAX_VARIANTS);
         let now = self.host.wall();
         self.write(slot, |held| {
             let read = l1::unwrap(held).and_then(|(_, bytes)| Index::read(bytes));
-            let mut index =
-                read.filter(|index| index.key == other.key).unwrap_or_else(|| Index::new(&other.key));
+            let known = read.filter(|index| index.key == key.bytes());
+            let mut index = known.or_else(|| other.map(|other| Index::new(&other.key)))?;
             let before = index.clone();
-            index.join(other, max, now);
+            index.drop_outdated(asked_at);
+            if let Some(other) = other {
+                index.join(other, max, now);
+            }
             index.drop_outdated(l1::changed_at(held));
-            (index != before).then(|| index.encode())
+            let bytes = if index.variants().is_empty() { Vec::new() } else { index.encode() };
+            (index != before).then_some(bytes)
         });
     }
 
@@ -190,8 +204,18 @@ impl<H: Host> Worker<H> {
     }
 
     /// When a key's resource was last changed here, as far as is known.
-    pub(super) fn changed_at(&self, digest: Digest) -> Wall {
+    pub(super) fn changed_at(&self, key: &Key) -> Wall {
+        self.marked_at(key.digest())
+            .max(key.resource().map_or(Wall::default(), |digest| self.marked_at(digest)))
+    }
+
+    fn marked_at(&self, digest: Digest) -> Wall {
         l1::changed_at(&self.slot(self.tiers.geometry.slot(digest)).0)
+    }
+
+    /// Whether an entry was asked for after its resource changed under another key than its own, whose slot has the mark.
+    fn is_true(&self, entry: &Entry<'_>, key: &Key) -> bool {
+        key.resource().is_none_or(|digest| entry.requested_at() > self.marked_at(digest))
     }
 
     /// What L1 holds for a key, fresh or not. A waiter holds nothing itself: copies by the thousand would.
@@ -203,7 +227,7 @@ impl<H: Host> Worker<H> {
 
     /// When the resource of a request was last changed, or what was stored of it discarded.
     pub(super) fn mark(&self, slot: &super::Slot) -> Wall {
-        slot.exchange.key().map(|key| self.changed_at(key.digest())).unwrap_or_default()
+        slot.exchange.key().map(|key| self.changed_at(key)).unwrap_or_default()
     }
 
     fn book(&mut self, slot: Slot, size: usize, now: Wall) {

@@ -21,6 +21,8 @@ pub(super) enum Task {
     Tell(Outcome, VecDeque<StreamId>),
     /// Requests that waited long enough.
     TimeOut(VecDeque<StreamId>),
+    /// Requests whose bodies did not come.
+    GiveUpBodies,
     /// Let a waiter take a vacant lead.
     Promote(Token),
     /// Store an entry in L2 and L3.
@@ -117,6 +119,15 @@ impl<H: Host> Worker<H> {
                     }
                     if !streams.is_empty() {
                         self.tasks.queue.push_front(Task::TimeOut(streams));
+                    }
+                }
+                Task::GiveUpBodies => {
+                    let now = self.host.mono();
+                    while left > 0 && self.give_up_body(now) {
+                        left = left.saturating_sub(1);
+                    }
+                    if left == 0 {
+                        self.tasks.queue.push_front(Task::GiveUpBodies);
                     }
                 }
                 Task::Promote(token) => {

@@ -174,6 +174,10 @@ pub trait Role {
     fn on_request_body(&mut self, _stream: StreamId, _len: usize, _end: bool) -> Flow {
         Flow::Continue
     }
+    /// A request ends with trailers: no more of its body comes. On `Pause` they are held with it.
+    fn on_request_trailers(&mut self, _stream: StreamId) -> Flow {
+        Flow::Continue
+    }
     /// A response's head passes, from whatever [`Source`]; `end` if it has no body.
     fn on_response(&mut self, stream: StreamId, end: bool) -> Flow;
     /// A piece of a response's body passes; `end` with the last one. The response is complete only if `end` was seen.

@@ -20,6 +20,7 @@ pub struct Key {
     /// Taken when first asked for: an answer from memory needs none.
     digest: OnceCell<Digest>,
     partitioned: bool,
+    resource: Option<Digest>,
 }
 
 impl PartialEq for Key {
@@ -46,11 +47,17 @@ impl Key {
         self.partitioned
     }
 
+    /// The digest of the key without the body, if that is part of it: a change under the one is a change under the other.
+    pub fn resource(&self) -> Option<Digest> {
+        self.resource
+    }
+
     /// The key of a request whose body is part of it.
     ///
     /// # Errors
     /// `KeyTooLong` above [`MAX_KEY_BYTES`].
     pub fn with_body(mut self, method: &[u8], body: &[u8]) -> Result<Self, Reason> {
+        self.resource = Some(self.digest());
         self.digest = OnceCell::new();
         self.append(METHOD, method)?;
         self.append(VALUE, &Digest::first_of(&blake3::hash(body)).0)?;
@@ -116,12 +123,16 @@ pub fn key(spec: &KeySpec, request: &Fields) -> Result<Key, Reason> {
     key_of(spec, request, None, None)
 }
 
-/// The key of `request` where its query counts in the form that a response gave it ([`super::no_vary_search`]).
+/// The key of `request` where its query counts in the form that a response gave it ([`super::no_vary_search`]), but for
+/// what the rule leaves out. What the response said is part of the key.
 ///
 /// # Errors
 /// As [`key`].
 pub fn searched(spec: &KeySpec, request: &Fields, search: &NoVarySearch) -> Result<Key, Reason> {
-    let form = search.normalise(target(request).1.unwrap_or_default());
+    let query = query::kept(target(request).1.unwrap_or_default(), &spec.query);
+    // By another saying other queries have this form.
+    let saying = Digest::first_of(&blake3::hash(&search.encode()));
+    let form = [&saying.0[..], &search.normalise(&query)].concat();
     key_of(spec, request, None, Some(&form))
 }
 
@@ -177,6 +188,7 @@ fn key_of(
         bytes: Vec::with_capacity(capacity(spec, &[scheme, authority, target])),
         digest: OnceCell::new(),
         partitioned: false,
+        resource: None,
     };
     key.append_lower(SCHEME, scheme)?;
     key.append_lower(AUTHORITY, without_default_port(scheme, authority))?;

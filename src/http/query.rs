@@ -48,6 +48,11 @@ pub(super) fn append(key: &mut Key, tag: u8, query: &[u8], spec: &QuerySpec) -> 
     key.append_joined(tag, list, b'&')
 }
 
+/// `query` without what the rule leaves out.
+pub(super) fn kept(query: &[u8], spec: &QuerySpec) -> Vec<u8> {
+    parameters(query).filter(|parameter| stays(parameter, spec)).collect::<Vec<_>>().join(&b'&')
+}
+
 fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     query.split(|byte| *byte == b'&')
 }

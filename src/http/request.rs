@@ -32,6 +32,11 @@ impl Method {
     }
 }
 
+/// Whether a request's method, as it was sent, changes nothing.
+pub fn is_safe(fields: &Fields) -> bool {
+    fields.get(b":method").is_some_and(|method| Method::of(method) != Method::Unsafe)
+}
+
 /// What the cache wants to know of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHead {
@@ -41,7 +46,7 @@ pub struct RequestHead {
     pub directives: RequestDirectives,
     /// Whether it carries Authorization, even an empty one.
     pub authorization: bool,
-    /// Whether it asks for a range.
+    /// Whether it asks for a range, which GET alone can (RFC 9110 §14.2).
     pub range: bool,
     /// CONNECT, gRPC, or an upgrade of a method that changes nothing: not request and response, but a stream.
     pub tunnel: bool,
@@ -97,6 +102,7 @@ impl RequestHead {
                 _ => {}
             }
         }
+        head.range &= head.method == Method::Get;
         // Else whoever writes could keep the change from being noticed by offering an upgrade.
         head.tunnel |= upgrade && head.method != Method::Unsafe;
         head
@@ -216,6 +222,21 @@ mod tests {
             assert!(read("GET", &[(name, "x")]).conditional, "{name}");
         }
         assert!(!read("GET", &[("if-modified", "x")]).conditional);
+    }
+
+    #[test]
+    fn a_range_is_for_get_alone_and_safe_is_what_changes_nothing() {
+        for (method, range, safe) in [
+            ("GET", true, true),
+            ("HEAD", false, true),
+            ("QUERY", false, true),
+            ("POST", false, false),
+            ("get", false, false),
+        ] {
+            assert_eq!(read(method, &[("range", "bytes=0-1")]).range, range, "{method}");
+            assert_eq!(is_safe(&Fields::of([(&b":method"[..], method.as_bytes())])), safe, "{method}");
+        }
+        assert!(!is_safe(&Fields::new()));
     }
 
     #[test]

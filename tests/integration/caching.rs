@@ -310,3 +310,26 @@ async fn the_key_is_what_the_rule_says() {
         assert_eq!(origin.total(), 2 + n, "{request:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_answers_get_alone_and_as_fresh_as_it_is_wanted() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| {
+        let reply = match seen.method() {
+            "HEAD" => Reply::ok("0123456789").header("x-asked", "head"),
+            _ => Reply::with(206, "0123").header("content-range", "bytes 0-3/10"),
+        };
+        reply.header("cache-control", "max-age=60").header("etag", "\"one\"")
+    })
+    .await;
+    let honours = json!({"defaults": {"cache": {"request_directives": "honor"}}});
+    let envoy = Recipe::minimal().plugin(&honours).origin(origin.address()).start().await;
+    let part = |method: &str| Request::new(method, "/part").header("range", "bytes=1-2");
+    assert_eq!(send(envoy.address(), &Request::get("/part").header("range", "bytes=0-3")).await.status, 206);
+    assert_eq!(send(envoy.address(), &part("GET")).await.text(), "12");
+    assert_eq!(origin.total(), 1);
+    let anew = part("GET").header("cache-control", "no-cache");
+    assert_eq!(send(envoy.address(), &anew).await.text(), "0123", "what the upstream sends now");
+    let answer = send(envoy.address(), &part("HEAD")).await;
+    assert_eq!((answer.status, answer.header("x-asked").as_str()), (200, "head"));
+}

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bodies;
 mod caching;
 mod configuration;
 mod documents;
@@ -16,7 +17,10 @@ mod parts;
 mod passing;
 mod redis_failures;
 mod redis_garbage;
+mod refreshes;
+mod searches;
 mod tiers;
 mod upstream_failures;
+mod variants;
 mod waves;
 mod writes;

@@ -1,7 +1,7 @@
 //! Judging what a client received.
 
 use super::*;
-use crate::origin::{SERIAL, STATEMENT};
+use crate::origin::{AS_OF, SERIAL};
 
 impl Judge {
     pub(super) fn judge_head(&self, client: &Client, now: Duration) -> Result<(), Breach> {
@@ -11,6 +11,9 @@ impl Judge {
         if client.status() == Some(429) && client.serials.is_empty() {
             let what = format!("{:?} got what a filter said to another client", client.id);
             return breach(Promise::Sharing, what);
+        }
+        if client.fetch.is_none() {
+            self.judge_status(client, now)?;
         }
         let Some(got) = self.got(client) else { return Ok(()) };
         let told =
@@ -34,12 +37,29 @@ impl Judge {
         self.judge_time(client, &got, now)
     }
 
+    /// What no answer of the upstream stands behind must have another cause.
+    fn judge_status(&self, client: &Client, now: Duration) -> Result<(), Breach> {
+        let status = client.status().unwrap_or_default();
+        let lost = client.vm_died || client.stream.is_none();
+        if status >= 500 && !lost && !self.is_failing(client, now) {
+            let what = format!("{:?} got {status}, and nothing has failed", client.id);
+            return breach(Promise::Cause, what);
+        }
+        let reads =
+            [&b"GET"[..], b"HEAD"].contains(&client.request.fields.get(":method").unwrap_or_default());
+        if status == 200 && reads && self.got(client).is_none() {
+            let what = format!("{:?} got what the plugin says to itself", client.id);
+            return breach(Promise::Whole, what);
+        }
+        Ok(())
+    }
+
     /// Whether its Envoy knew, before the client came, that the permission was taken back, and did not learn that it
     /// was given again. Who came before may have been told what was right then.
     fn is_revoked(&self, client: &Client, got: &Got, now: Duration) -> bool {
         let given = self.headed[&got.as_of].0;
-        let revoked = |envoy| self.revoked.get(&(envoy, got.serial)).filter(|(order, _)| given < *order);
-        if revoked(client.request.envoy).is_some_and(|(_, at)| *at + INSTANT < client.began) {
+        let revoked = |envoy| self.revoked.get(&(envoy, got.serial)).filter(|revoked| given < revoked.order);
+        if revoked(client.request.envoy).is_some_and(|revoked| revoked.at + INSTANT < client.began) {
             return true;
         }
         // The others are not told. They go by what their L1 took from Redis until it lets go of it, and for longer only
@@ -47,7 +67,9 @@ impl Judge {
         let settled = |at: Duration| self.completed.get(&got.as_of).is_some_and(|done| *done + PASSAGE < at);
         let let_go = |at: Duration| at + self.terms.l1_ttl + PASSAGE < client.began;
         let mut elsewhere = (0..self.envoys).filter_map(revoked);
-        self.calm && !self.is_failing(client, now) && elsewhere.any(|(_, at)| settled(*at) && let_go(*at))
+        self.calm
+            && !self.is_failing(client, now)
+            && elsewhere.any(|revoked| settled(revoked.at) && let_go(revoked.at))
     }
 
     /// Whether stale answers are excused.
@@ -74,7 +96,9 @@ impl Judge {
             return breach(Promise::AfterWrites, what);
         }
         let waited = client.began <= completed + Duration::from_millis(5);
-        let fresh = now <= completed + said.lifetime + Duration::from_millis(50);
+        let window = said.window.unwrap_or(self.terms.stale_while_revalidate);
+        let window = if self.terms.refreshes { window } else { Duration::ZERO };
+        let fresh = now <= completed + said.lifetime + window + Duration::from_millis(50);
         if !waited && !fresh && !self.is_failing(client, now) {
             let what = format!(
                 "{:?} got answer {serial} as of {as_of}, complete since {completed:?}, stale",
@@ -103,11 +127,9 @@ impl Judge {
 
     /// The upstream's answer that a client's head says it is.
     fn got(&self, client: &Client) -> Option<Got> {
-        let number = |name: &str| {
-            let value = client.head.as_ref()?.get(name)?;
-            std::str::from_utf8(value).ok()?.parse().ok()
-        };
-        let (serial, as_of) = (number(SERIAL)?, number(STATEMENT)?);
+        let value = |name| client.head.as_ref()?.get(name).and_then(|value| std::str::from_utf8(value).ok());
+        let serial = value(SERIAL)?.parse().ok()?;
+        let as_of = value("cache-control")?.split_once(AS_OF)?.1.parse().ok()?;
         Some(Got { serial, made: self.made(serial)?, as_of, said: self.made(as_of)? })
     }
 }

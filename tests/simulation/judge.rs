@@ -1,7 +1,7 @@
 //! The judge: follows what happens and says which promise was broken first.
 
 use crate::origin::{Made, Origin, SLOWEST};
-use crate::scenario::{Scenario, Terms};
+use crate::scenario::{MARK, Scenario, Terms};
 use breakwater::host::sim::{Asked, Client, ClientId, End, Happening, Stop, World};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +29,10 @@ pub enum Promise {
     Keeping,
     /// Memory is bounded.
     Bounded,
+    /// Nobody gets an error for which neither the upstream nor Envoy has given cause.
+    Cause,
+    /// What the plugin fetches of itself is its own affair: once at a time, and the upstream sees no difference.
+    Refreshing,
 }
 
 /// How far the promise of one flight reaches.
@@ -63,6 +67,13 @@ struct Write {
     at: Duration,
 }
 
+/// When an Envoy learnt that a permission was taken back, and through which worker.
+struct Revoked {
+    order: u64,
+    at: Duration,
+    worker: usize,
+}
+
 pub struct Judge {
     origin: Rc<RefCell<Origin>>,
     terms: Terms,
@@ -93,9 +104,11 @@ pub struct Judge {
     /// URLs that gave an answer which a request with Authorization may not have.
     unauthorized: BTreeSet<String>,
     failed_at: BTreeMap<usize, Duration>,
+    /// Refreshes under way, and what each worker refreshes.
+    refreshes: BTreeMap<ClientId, (usize, usize, String)>,
     /// When an Envoy last learnt that the permission to share an answer was taken back. The others learn it as soon as
     /// their L1 lets go of it.
-    revoked: BTreeMap<(usize, u64), (u64, Duration)>,
+    revoked: BTreeMap<(usize, u64), Revoked>,
 }
 
 impl Judge {
@@ -122,6 +135,7 @@ impl Judge {
             varied: BTreeSet::new(),
             unauthorized: BTreeSet::new(),
             failed_at: BTreeMap::new(),
+            refreshes: BTreeMap::new(),
             revoked: BTreeMap::new(),
         }
     }
@@ -159,6 +173,7 @@ impl Judge {
         match happening {
             Happening::Began(client) => {
                 self.began.insert(client, self.order);
+                self.follow_refresh(client, world)?;
                 let patience = self.terms.wait_timeout + SLOWEST + self.terms.redis_timeout * 3 + SLACK;
                 self.expect(client, world.now() + patience);
             }
@@ -180,6 +195,7 @@ impl Judge {
                 self.judge_head(&client, world.now())?;
             }
             Happening::Ended(client) => {
+                self.refreshes.remove(&client);
                 let client = world.client(client).unwrap();
                 if let Some(due) = self.due_at.remove(&client.id) {
                     self.due.remove(&(due, client.id));
@@ -190,6 +206,10 @@ impl Judge {
                 for flight in self.flights.values_mut() {
                     flight.lost |= flight.asked.envoy == envoy && flight.asked.worker == worker;
                 }
+                // Dead of the very callback that would have told it.
+                self.revoked.retain(|(at, _), revoked| {
+                    (*at, revoked.worker) != (envoy, worker) || revoked.at + INSTANT < world.now()
+                });
                 for client in self.due_at.keys().copied().collect::<Vec<_>>() {
                     if world.with_client(client, |client| client.vm_died).unwrap_or(false) {
                         self.expect(client, world.now() + self.idle + SLACK);
@@ -228,6 +248,10 @@ impl Judge {
 
     fn follow_asked(&mut self, asked: Asked, world: &World) -> Result<(), Breach> {
         self.asked.insert(asked.serial, self.order);
+        if asked.fields.get(MARK).is_some() {
+            let what = format!("the upstream was shown the mark with serial {}", asked.serial);
+            return breach(Promise::Refreshing, what);
+        }
         let key = (asked.envoy, path(&asked));
         if method(&asked) == b"POST" {
             *self.writes_under_way.entry(key).or_default() += 1;
@@ -246,72 +270,20 @@ impl Judge {
         Ok(())
     }
 
-    /// Whether `asked` should have waited for `flight`; each line that says no is an exception to the promise.
-    fn is_needless(&self, asked: &Asked, flight: &Flight, world: &World) -> bool {
-        let other = &flight.asked;
-        let place = (asked.envoy, path(asked));
-        let within = match self.reach {
-            Reach::Nowhere => false,
-            Reach::Worker => asked.envoy == other.envoy && asked.worker == other.worker,
-            Reach::Envoy => asked.envoy == other.envoy,
-        };
-        within
-            && path(asked) == path(other)
-            && method(asked) == b"GET"
-            && method(other) == b"GET"
-            // A request with no-store takes no part.
-            && asked.fields.get("cache-control") != Some(b"no-store")
-            && other.fields.get("cache-control") != Some(b"no-store")
-            // The leader's VM died.
-            && !flight.lost
-            // A failure's head is just being replaced by a stale copy.
-            && !self.is_being_replaced(other.serial, world.now())
-            // Either of them has waited long enough, or found no place to wait.
-            && !flight.alone
-            && !self.goes_alone(asked, world)
-            // Known, on this Envoy, for answers that not all may share.
-            && !self.unshared.contains(&place)
-            && !self.varied.contains(&place.1)
-            // A write parts those who came before it from those who come after; a leader may have come before it and
-            // ask the upstream after it.
-            && !self.is_parted(&place, asked, other)
-    }
-
-    fn is_being_replaced(&self, serial: u64, now: Duration) -> bool {
-        let failed = self.made(serial).is_some_and(|made| made.status >= 500);
-        failed && self.headed.get(&serial).is_some_and(|(_, headed)| now < *headed + answers::INSTANT)
-    }
-
-    /// Whether a write lies between the arrivals of two clients. Flights of one worker are parted by the mark in their
-    /// URL's slot of L1, which other URLs may share: there every write counts.
-    fn is_parted(&self, place: &(usize, String), asked: &Asked, other: &Asked) -> bool {
-        let concerned =
-            |at: &(usize, String)| at == place || (self.reach == Reach::Worker && at.0 == place.0);
-        let first = self.began[&other.client].min(self.began[&asked.client]);
-        self.writes_under_way.keys().any(concerned)
-            || self.parted.iter().any(|(at, parted)| concerned(at) && *parted >= first)
-    }
-
-    fn goes_alone(&self, asked: &Asked, world: &World) -> bool {
-        let began = world.with_client(asked.client, |client| client.began).unwrap();
-        let patient = world.now() + Duration::from_millis(1) < began + self.terms.wait_timeout;
-        // Waiters with Authorization, given an answer that is not for them, do not queue for the next one either.
-        let unfit = asked.fields.get("authorization").is_some() && self.unauthorized.contains(&path(asked));
-        !patient || unfit || self.waiting(asked, world) >= self.terms.max_waiters
-    }
-
-    /// How many other requests for the same URL are held on the same worker, in a flight or leading one.
-    fn waiting(&self, asked: &Asked, world: &World) -> u32 {
-        let same = |client: &Client| {
-            client.id != asked.client
-                && client.request.envoy == asked.envoy
-                && client.request.worker == asked.worker
-                && client.request.fields.get(":path") == asked.fields.get(":path")
-        };
-        let upstream: BTreeSet<_> = self.flights.values().map(|flight| flight.asked.client).collect();
-        let held = self.due_at.keys().filter(|client| !upstream.contains(client));
-        u32::try_from(held.filter(|client| world.with_client(**client, same).unwrap_or(false)).count())
-            .unwrap()
+    /// A worker that died knows nothing of the refreshes it began.
+    fn follow_refresh(&mut self, client: ClientId, world: &World) -> Result<(), Breach> {
+        let client = world.client(client).unwrap();
+        if client.fetch.is_none() {
+            return Ok(());
+        }
+        let (envoy, url) = place(&client);
+        let refresh = (envoy, client.request.worker, url);
+        let lives = |other: &ClientId| world.with_client(*other, |other| !other.vm_died).unwrap_or(false);
+        if self.refreshes.iter().any(|(other, place)| *place == refresh && lives(other)) {
+            return breach(Promise::Refreshing, format!("{refresh:?} is refreshed twice at a time"));
+        }
+        self.refreshes.insert(client.id, refresh);
+        Ok(())
     }
 
     fn follow_heading(&mut self, serial: u64, now: Duration) {
@@ -333,7 +305,8 @@ impl Judge {
             self.unshared.insert((made.envoy, made.url.clone()));
         }
         if let (Some(confirmed), Some(_)) = (made.confirms, made.forbidden) {
-            self.revoked.insert((made.envoy, confirmed), (self.order, now));
+            let worker = self.flights.get(&serial).map_or(0, |flight| flight.asked.worker);
+            self.revoked.insert((made.envoy, confirmed), Revoked { order: self.order, at: now, worker });
         }
         // What is stored is discarded then, as after a write; of HEAD only if it is not what there is now.
         let discards = made.method == "HEAD" || (made.confirms.is_some() && made.forbidden.is_some());
@@ -364,6 +337,9 @@ impl Judge {
 }
 
 mod answers;
+mod flights;
+
+use answers::INSTANT;
 
 fn breach(promise: Promise, what: String) -> Result<(), Breach> {
     Err(Breach { promise, what })

@@ -34,6 +34,8 @@ pub struct Health {
     pub slow: u32,
     /// When nothing works.
     pub outage: Option<(Duration, Duration)>,
+    /// The `stale-while-revalidate` of answers that others may have.
+    pub window: Option<u64>,
     /// Largest body.
     pub body: usize,
 }
@@ -53,6 +55,8 @@ pub struct Made {
     /// The Accept-Language it was selected by.
     pub language: Option<Vec<u8>>,
     pub lifetime: Duration,
+    /// For how long it may be served stale while it is refreshed, if it says so.
+    pub window: Option<Duration>,
     pub body: Vec<u8>,
     /// For a 304: the answer it confirms.
     pub confirms: Option<u64>,
@@ -69,8 +73,9 @@ pub struct Origin {
 pub const SLOWEST: Duration = Duration::from_millis(3_000 + 10 * 20);
 /// The field that says which answer the body is of.
 pub const SERIAL: &str = "x-serial";
-/// The field that says which answer the fields are of: a 304 that confirms a stored response brings its own.
-pub const STATEMENT: &str = "x-statement";
+/// What precedes, in Cache-Control, the number of the answer that the fields are of: a 304 that confirms a stored
+/// response brings its own, and no 304 comes without.
+pub const AS_OF: &str = "as-of=";
 /// What precedes the serial number in every body.
 pub const MARKER: &[u8] = b"serial=";
 
@@ -98,6 +103,7 @@ impl Origin {
             permits_authorized: false,
             language: None,
             lifetime: Duration::ZERO,
+            window: None,
             body: Vec::new(),
             confirms: None,
         };
@@ -133,7 +139,7 @@ impl Origin {
             made.body = body(asked.serial, rng.index(64));
             let serial = asked.serial.to_string();
             let answer = Answer::new(made.status, &made.body).with(SERIAL, &serial);
-            return Outcome::Answer(answer.with(STATEMENT, &serial));
+            return Outcome::Answer(answer.with("cache-control", &format!("{AS_OF}{serial}")));
         }
         self.answer(asked, made, rng)
     }
@@ -164,47 +170,48 @@ impl Origin {
         made.permits_authorized = matches!(kind, Kind::Public(_) | Kind::Vary | Kind::VaryStar);
         let mut fields = Lines::default();
         let mut forbid = |why| made.forbidden = made.forbidden.or(Some(why));
-        match kind {
-            Kind::Cacheable(seconds) => {
-                fields.add("cache-control", format!("max-age={seconds}").as_bytes());
+        let control = match kind {
+            Kind::Cacheable(seconds) | Kind::Public(seconds) => {
                 made.lifetime = Duration::from_secs(seconds);
-                if asked.fields.get("authorization").is_some() {
+                let public = matches!(kind, Kind::Public(_));
+                if asked.fields.get("authorization").is_some() && !public {
                     forbid("authorized");
                 }
-            }
-            Kind::Public(seconds) => {
-                fields.add("cache-control", format!("public, max-age={seconds}").as_bytes());
-                made.lifetime = Duration::from_secs(seconds);
+                format!("{}max-age={seconds}", if public { "public, " } else { "" })
             }
             Kind::Private => {
-                fields.add("cache-control", b"private, max-age=60");
                 forbid("private");
+                "private, max-age=60".to_owned()
             }
             Kind::NoStore => {
-                fields.add("cache-control", b"no-store");
                 forbid("no-store");
+                "no-store".to_owned()
             }
             Kind::SetCookie => {
-                fields.add("cache-control", b"max-age=60");
                 fields.add("set-cookie", format!("who={}", asked.client.0).as_bytes());
                 forbid("Set-Cookie");
+                "max-age=60".to_owned()
             }
             Kind::Vary => {
-                fields.add("cache-control", b"public, max-age=1");
                 fields.add("vary", b"accept-language");
                 made.lifetime = Duration::from_secs(1);
                 made.language = Some(asked.fields.get("accept-language").unwrap_or_default().to_vec());
+                "public, max-age=1".to_owned()
             }
             Kind::VaryStar => {
-                fields.add("cache-control", b"public, max-age=60");
                 fields.add("vary", b"*");
                 forbid("Vary: *");
+                "public, max-age=60".to_owned()
             }
-            Kind::Mixed | Kind::Fickle => {}
-        }
+            Kind::Mixed | Kind::Fickle => String::new(),
+        };
+        let window = self.health.window.map(|seconds| format!(", stale-while-revalidate={seconds}"));
+        made.window = self.health.window.map(Duration::from_secs);
+        let control = format!("{control}{}, {AS_OF}{}", window.unwrap_or_default(), asked.serial);
+        fields.add("cache-control", control.as_bytes());
         let mut answer = Answer { gap: Duration::from_millis(20), ..Answer::new(200, b"") };
         let stamp = |answer: Answer, tag: String| {
-            let mut answer = answer.with("etag", &tag).with(STATEMENT, &asked.serial.to_string());
+            let mut answer = answer.with("etag", &tag);
             for (name, value) in fields.to_fields().iter() {
                 answer.fields.add(std::str::from_utf8(name).unwrap(), value);
             }

@@ -24,6 +24,11 @@ pub struct Terms {
     pub max_object_bytes: usize,
     pub breaker: bool,
     pub stale_if_error: Duration,
+    /// Whether what is stale, or soon will be, is fetched anew in the background.
+    pub refreshes: bool,
+    /// For how long it answers meanwhile, where the answer does not say so itself.
+    pub stale_while_revalidate: Duration,
+    pub early_refresh: u32,
     /// Bounds of the memory outside the VMs.
     pub shared_bytes: usize,
     pub message_bytes: usize,
@@ -46,6 +51,8 @@ enum Act {
     Redis(Mood),
 }
 
+/// The field by which the plugin knows its own refreshes; sent by others, it means nothing.
+pub const MARK: &str = "x-breakwater-refresh";
 const MS: Duration = Duration::from_millis(1);
 /// The least that may be configured, so that it is reached.
 const L1_MAX_BYTES: usize = 1 << 20;
@@ -86,6 +93,9 @@ impl Scenario {
             max_object_bytes: *rng.pick(&[1 << 14, 1 << 18, 1 << 18]).unwrap(),
             breaker: rng.chance(500),
             stale_if_error: *rng.pick(&[Duration::ZERO, Duration::from_secs(3_600)]).unwrap(),
+            refreshes: rng.chance(500),
+            stale_while_revalidate: Duration::from_secs(*rng.pick(&[0, 0, 2, 60]).unwrap()),
+            early_refresh: *rng.pick(&[0, 0, 1, 10]).unwrap(),
             // L1, and beside it flights and circuits.
             shared_bytes: L1_MAX_BYTES + 64 * 1024,
             message_bytes: 256 * 1024,
@@ -102,6 +112,7 @@ impl Scenario {
             cuts: if sick { 100 } else { 10 },
             slow: *rng.pick(&[20, 100, 400]).unwrap(),
             outage,
+            window: *rng.pick(&[None, None, Some(0), Some(1), Some(30)]).unwrap(),
             body: *rng.pick(&[40, 2_000, 40_000]).unwrap(),
         };
         let mut acts = waves(rng, &config, &kinds);
@@ -200,6 +211,9 @@ fn request(rng: &mut Rng, envoy: usize, worker: usize, url: &str) -> ClientReque
     request = request.with("accept-language", if rng.chance(700) { "de" } else { "fr" });
     if rng.chance(60) {
         request = request.with("authorization", if rng.chance(500) { "Bearer a" } else { "Bearer b" });
+    }
+    if rng.chance(20) {
+        request = request.with(MARK, "0123456789abcdef0123456789abcdef");
     }
     match rng.below(100) {
         0..3 => request.with("cache-control", "no-store"),

@@ -24,6 +24,9 @@ fn terms() -> Terms {
         max_object_bytes: 1 << 18,
         breaker: false,
         stale_if_error: Duration::from_secs(3_600),
+        refreshes: false,
+        stale_while_revalidate: Duration::ZERO,
+        early_refresh: 0,
         shared_bytes: usize::MAX,
         message_bytes: usize::MAX,
     }
@@ -213,3 +216,5 @@ fn what_redis_kept_through_a_write_it_did_not_hear_of_is_not_served() {
     world.run_until_idle();
     assert_eq!(found(&world, later).body, b"made by the upstream");
 }
+
+mod refreshing;

@@ -1,5 +1,6 @@
 //! A small coalescer within one worker, right as it stands and wrong on demand: the yardstick for the judge.
 
+use crate::scenario::MARK;
 use breakwater::host::{CalloutId, Flow, Host, MetricKind, QueueId, Role, Source, StreamId, Version};
 use breakwater::http::Fields;
 use breakwater::time::Mono;
@@ -30,6 +31,12 @@ pub enum Flaw {
     KeepsEverything,
     /// The last answer is served for ever.
     NeverExpires,
+    /// Answers with an error now and then.
+    FailsAtTimes,
+    /// Leaves the mark of refreshes on requests.
+    PassesTheMark,
+    /// Refreshes whenever a request comes.
+    RefreshesAlways,
     /// Takes for granted that every stream that ends had begun.
     Panics,
 }
@@ -64,6 +71,7 @@ pub struct Toy<H: Host> {
     flights: BTreeMap<Key, Flight>,
     parts: BTreeMap<StreamId, Part>,
     outbox: VecDeque<(StreamId, Option<Answer>)>,
+    refreshes: Vec<Fields>,
     queue: Option<QueueId>,
     last: BTreeMap<Vec<u8>, Answer>,
     leaked: u64,
@@ -78,6 +86,7 @@ impl<H: Host> Toy<H> {
             flights: BTreeMap::new(),
             parts: BTreeMap::new(),
             outbox: VecDeque::new(),
+            refreshes: Vec::new(),
             queue: None,
             last: BTreeMap::new(),
             leaked: 0,
@@ -196,6 +205,9 @@ impl<H: Host> Role for Toy<H> {
 
     fn on_message(&mut self, queue: QueueId) {
         self.host.receive(queue);
+        for refresh in self.refreshes.drain(..) {
+            self.host.fetch("breakwater_loop", &refresh, Duration::from_secs(5));
+        }
         let most = if self.flaw == Flaw::AnswersAllAtOnce { usize::MAX } else { 32 };
         for _ in 0..most.min(self.outbox.len()) {
             let Some((waiter, answer)) = self.outbox.pop_front() else { return };
@@ -211,6 +223,23 @@ impl<H: Host> Role for Toy<H> {
             self.queue = self.host.open_queue(&name);
         }
         let fields = self.host.request_fields(stream);
+        let own = fields.get(MARK.as_bytes()) == Some(b"toy");
+        if self.flaw != Flaw::PassesTheMark {
+            self.host.set_request_field(stream, MARK, None);
+        }
+        if self.flaw == Flaw::FailsAtTimes && self.host.random().is_multiple_of(16) {
+            self.host.reply(stream, 503, &Fields::new(), b"");
+            return Flow::Pause;
+        }
+        if self.flaw == Flaw::RefreshesAlways
+            && !own
+            && let Some(queue) = self.queue
+        {
+            let unmarked = fields.iter().filter(|(name, _)| *name != MARK.as_bytes());
+            self.refreshes
+                .push(Fields::of(unmarked.chain([(MARK.as_bytes(), &b"toy"[..])]).collect::<Vec<_>>()));
+            self.host.send(queue, b"");
+        }
         let path = fields.get(b":path").unwrap_or_default().to_vec();
         if self.flaw == Flaw::Leaks {
             self.leaked += 1;

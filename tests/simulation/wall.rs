@@ -52,6 +52,8 @@ fn the_seeds_try_everything() {
         "breaker.opened",
         "breaker.closed",
         "invalidated",
+        "refreshes.begun",
+        "refreshes.failed",
     ];
     let names = answered.map(|word| format!("breakwater.requests.{word}.rule.default")).into_iter();
     let names = names.chain(reasons.map(|word| format!("breakwater.reasons.{word}.rule.default")));
@@ -89,7 +91,11 @@ fn configuration(terms: &Terms) -> String {
             "max_object_bytes": format!("{object}KiB"),
         },
         "defaults": {
-            "cache": {"stale_if_error": ms(terms.stale_if_error)},
+            "cache": {
+                "stale_if_error": ms(terms.stale_if_error),
+                "stale_while_revalidate": ms(terms.stale_while_revalidate),
+                "early_refresh": terms.early_refresh,
+            },
             "coalesce": {
                 "scope": scope,
                 "wait_timeout": ms(terms.wait_timeout),
@@ -101,6 +107,9 @@ fn configuration(terms: &Terms) -> String {
     });
     if terms.l2 {
         written["l2"] = l2;
+    }
+    if terms.refreshes {
+        written["refresh"] = serde_json::json!({"cluster": "breakwater_loop"});
     }
     written.to_string()
 }

@@ -2,18 +2,20 @@
 
 use crate::judge::{Promise, Reach};
 use crate::run::{Maker, run, run_seeds};
+use crate::scenario::MARK;
 use crate::toy::{Flaw, Toy};
 use breakwater::host::sim::SimHost;
-use breakwater::host::{CalloutId, Flow, QueueId, Role, StreamId};
+use breakwater::host::{CalloutId, Flow, Host, QueueId, Role, StreamId};
 
-/// Does nothing at all.
-struct PassThrough;
+/// Does nothing at all, but for taking off the mark that is its own.
+struct PassThrough(SimHost);
 
 impl Role for PassThrough {
     fn on_tick(&mut self) {}
     fn on_message(&mut self, _: QueueId) {}
     fn on_callout(&mut self, _: CalloutId, _: Option<Vec<u8>>) {}
-    fn on_request(&mut self, _: StreamId, _: bool) -> Flow {
+    fn on_request(&mut self, stream: StreamId, _: bool) -> Flow {
+        self.0.set_request_field(stream, MARK, None);
         Flow::Continue
     }
     fn on_response(&mut self, _: StreamId, _: bool) -> Flow {
@@ -27,7 +29,7 @@ impl Role for PassThrough {
 
 #[test]
 fn the_simulation_finds_nothing_where_nothing_is_done() {
-    run_seeds(100, |_, _, _, _| Box::new(PassThrough), Reach::Nowhere);
+    run_seeds(100, |host, _, _, _| Box::new(PassThrough(host)), Reach::Nowhere);
 }
 
 #[test]
@@ -94,5 +96,8 @@ notices! {
     the_simulation_notices_too_many_replies_at_once: AnswersAllAtOnce breaks Manners;
     the_simulation_notices_growth_without_bound: Leaks breaks Bounded;
     the_simulation_notices_a_private_answer_kept: KeepsEverything breaks Keeping;
+    the_simulation_notices_an_error_without_cause: FailsAtTimes breaks Cause;
+    the_simulation_notices_the_mark_at_the_upstream: PassesTheMark breaks Refreshing;
+    the_simulation_notices_two_refreshes_at_a_time: RefreshesAlways breaks Refreshing;
     the_simulation_notices_a_panic: Panics breaks Manners;
 }

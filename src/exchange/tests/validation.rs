@@ -66,13 +66,14 @@ fn a_confirmation_that_forbids_reuse_unasked_is_stored_and_not_shared() {
 }
 
 #[test]
-fn a_confirmation_of_another_response_confirms_nothing() {
+fn a_confirmation_of_another_response_confirms_nothing_and_is_not_asked_for_again() {
     let other = [("etag", "\"2\""), ("cache-control", "max-age=60")];
     let actions = validates().on(confirmation(&other));
-    assert_eq!(words(&actions), "record success, serve stale for 304, end with stale for 304");
+    assert_eq!(words(&actions), "record success, discard, serve stale for 304, end with stale for 304");
     let mut late = validates();
     late.now = NOW.after(secs(120));
-    assert_eq!(words(&late.on(confirmation(&other))), "record success, serve own 502, end with own 502");
+    let expected = "record success, discard, serve own 502, end with own 502";
+    assert_eq!(words(&late.on(confirmation(&other))), expected);
 }
 
 #[test]

@@ -176,6 +176,10 @@ impl HttpContext for Http {
         action(self.with_worker(Flow::Continue, |worker, stream| worker.on_request_body(stream, size, end)))
     }
 
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        action(self.with_worker(Flow::Continue, |worker, stream| worker.on_request_trailers(stream)))
+    }
+
     fn on_http_response_headers(&mut self, _: usize, end: bool) -> Action {
         action(self.with_worker(Flow::Continue, |worker, stream| worker.on_response(stream, end)))
     }

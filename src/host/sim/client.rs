@@ -2,11 +2,12 @@
 
 use super::happening::Calls;
 use super::state::Lines;
-use crate::host::StreamId;
+use crate::host::{CalloutId, StreamId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// One request of one client; numbered in the order of [`World::request`](super::World::request).
+/// One request of one client; numbered in the order of [`World::request`](super::World::request). Requests that the
+/// plugin itself sends come behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub u64);
 
@@ -61,6 +62,8 @@ pub struct Client {
     pub id: ClientId,
     /// The request, as sent.
     pub request: ClientRequest,
+    /// Which callout it is, if the plugin itself sent it ([`Host::fetch`](crate::host::Host::fetch)).
+    pub fetch: Option<CalloutId>,
     /// The stream it became, once it arrived at a living VM.
     pub stream: Option<StreamId>,
     /// When it arrived.
@@ -86,6 +89,7 @@ impl Client {
         Self {
             id,
             request,
+            fetch: None,
             stream: None,
             began: Duration::ZERO,
             head: None,

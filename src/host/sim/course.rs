@@ -6,7 +6,7 @@ use super::rng::Rng;
 use super::state::{Deferred, Event, Lines, Phase, State, Stream};
 use super::upstream::{self, Answer, Asked, Outcome};
 use super::world::Inner;
-use crate::host::{Flow, Source, StreamId};
+use crate::host::{CalloutId, Flow, Source, StreamId};
 use std::collections::VecDeque;
 
 impl Inner {
@@ -382,9 +382,14 @@ impl Inner {
             state.ids.remove(&(stream.vm, stream.id));
         }
         let now = state.now;
-        if let Some(record) = state.client_mut(client).filter(|record| record.ended.is_none()) {
-            record.ended = Some((now, end));
-            state.tell(Happening::Ended(client));
+        let Some(record) = state.client_mut(client).filter(|record| record.ended.is_none()) else { return };
+        record.ended = Some((now, end));
+        let answered = (record.status() == Some(200) && end == End::Complete).then(|| record.body.clone());
+        let fetch = record.fetch;
+        state.tell(Happening::Ended(client));
+        if let Some(CalloutId(callout)) = fetch {
+            let way = state.inner_way();
+            state.schedule_in(way, Event::Answered(callout, answered));
         }
     }
 }

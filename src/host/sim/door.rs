@@ -3,10 +3,10 @@
 //! A call by a VM that has died does nothing. Before an access to what workers share, another one may run.
 
 use super::MAX_ACTIONS;
-use super::client::ClientId;
+use super::client::{ClientId, ClientRequest};
 use super::happening::Place;
 use super::process::Process;
-use super::state::{Call, Callout, Deferred, Event, Lines, Phase, State, Stream};
+use super::state::{Call, Callout, Deferred, Event, Lines, Phase, State, Stream, Way};
 use super::world::Inner;
 use crate::host::{
     CalloutId, Conflict, Host, Level, MetricId, MetricKind, QueueId, Source, StreamId, Version,
@@ -284,23 +284,11 @@ impl Host for SimHost {
             if cluster != state.config.redis_cluster {
                 return None;
             }
-            state.callouts_made = state.callouts_made.saturating_add(1);
-            let id = state.callouts_made;
             let owner = state.call.as_ref().and_then(|call| call.owner);
-            let ends = state.now.saturating_add(timeout);
-            let callout = Callout {
-                envoy: self.envoy,
-                worker: self.worker,
-                vm: self.vm,
-                owner,
-                body: body.to_vec(),
-                cancelled: false,
-            };
-            state.callouts.insert(id, callout);
+            let id = self.begin(state, owner, Way::Redis(body.to_vec()), timeout);
             let way = state.mood.way(&mut state.rng);
-            state.schedule_in(way, Event::Reach(id));
-            state.schedule(ends, Event::Answered(id, None));
-            Some(CalloutId(id))
+            state.schedule_in(way, Event::Reach(id.0));
+            Some(id)
         });
         if made.is_some() {
             self.mark(Place::Redis, body);
@@ -308,8 +296,28 @@ impl Host for SimHost {
         made
     }
 
-    fn fetch(&self, _: &str, _: &Fields, _: Duration) -> Option<CalloutId> {
-        None
+    fn fetch(&self, cluster: &str, fields: &Fields, timeout: Duration) -> Option<CalloutId> {
+        self.enter(Access::Own, |state| {
+            let is_text = fields.iter().all(|(_, value)| std::str::from_utf8(value).is_ok());
+            if cluster != state.config.refresh_cluster || !is_text {
+                return None;
+            }
+            if state.call.as_ref().is_some_and(|call| call.owner.is_some()) {
+                state
+                    .fault("a fetch from a stream's callback, which nobody hears of once the stream is over");
+            }
+            let fields = Lines::of(fields);
+            let request =
+                ClientRequest { envoy: self.envoy, worker: self.worker, fields, ..ClientRequest::default() };
+            let inner = state.enlist(request);
+            let id = self.begin(state, None, Way::Back(inner), timeout);
+            if let Some(client) = state.client_mut(inner) {
+                client.fetch = Some(id);
+            }
+            let way = state.inner_way();
+            state.schedule_in(way, Event::Arrive(inner));
+            Some(id)
+        })
     }
 
     fn metric(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
@@ -330,6 +338,16 @@ impl Host for SimHost {
 }
 
 impl SimHost {
+    /// Puts a callout under way; it ends with its timeout at the latest.
+    fn begin(&self, state: &mut State, owner: Option<ClientId>, way: Way, timeout: Duration) -> CalloutId {
+        state.callouts_made = state.callouts_made.saturating_add(1);
+        let id = state.callouts_made;
+        let ends = state.schedule_in(timeout, Event::Answered(id, None));
+        let (envoy, worker, vm) = (self.envoy, self.worker, self.vm);
+        state.callouts.insert(id, Callout { envoy, worker, vm, owner, way, cancelled: false, ends });
+        CalloutId(id)
+    }
+
     fn mark(&self, place: Place, bytes: &[u8]) {
         self.with_state(|state| state.look_for_marker(self.envoy, place, bytes));
     }

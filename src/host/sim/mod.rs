@@ -12,8 +12,9 @@
 //! What Envoy would punish with a stall, a crash or silence is recorded as a fault ([`World::faults`]); what happened
 //! is told in order ([`World::happenings`]), for a test to judge after each [`World::step`].
 //!
-//! Not modelled: two generations of one configuration in a VM, trailers, upgrades, back-pressure, HTTP callouts other
-//! than those to Redis.
+//! A callout goes to Redis, or comes back as a request to the worker that made it, through an internal listener.
+//!
+//! Not modelled: two generations of one configuration in a VM, trailers, upgrades, back-pressure, other callouts.
 
 mod client;
 mod course;
@@ -65,6 +66,8 @@ pub struct Config {
     pub wall_skew: Duration,
     /// The cluster whose callouts reach Redis; calls to any other are refused.
     pub redis_cluster: String,
+    /// The cluster whose callouts come back to the same worker; fetches from any other are refused.
+    pub refresh_cluster: String,
     /// How Redis behaves at first.
     pub redis: Mood,
     /// A text that precedes a decimal number in upstream bodies: where it is written to shared data, to a queue or to
@@ -89,6 +92,7 @@ impl Default for Config {
             interleave: 100,
             wall_skew: Duration::ZERO,
             redis_cluster: "breakwater_l2".to_owned(),
+            refresh_cluster: "breakwater_loop".to_owned(),
             redis: Mood::default(),
             marker: Vec::new(),
             tell_calls: false,

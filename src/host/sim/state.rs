@@ -17,7 +17,7 @@ pub(super) struct State {
     pub config: Config,
     pub rng: Rng,
     pub now: Duration,
-    pub agenda: BTreeMap<(Duration, u64, u64), Event>,
+    pub agenda: BTreeMap<Key, Event>,
     scheduled: u64,
     /// Events on the agenda that are not ticks.
     pub pending: usize,
@@ -113,10 +113,24 @@ pub(super) struct Callout {
     pub worker: usize,
     pub vm: u64,
     pub owner: Option<ClientId>,
-    pub body: Vec<u8>,
-    /// Its owner is gone; it may reach Redis all the same.
+    pub way: Way,
+    /// Its owner is gone; it may arrive all the same.
     pub cancelled: bool,
+    /// Where its timeout stands on the agenda.
+    pub ends: Key,
 }
+
+/// Where a callout leads.
+#[derive(Clone, Debug)]
+pub(super) enum Way {
+    /// To Redis, with this pipeline.
+    Redis(Vec<u8>),
+    /// Back to the worker, as this request.
+    Back(ClientId),
+}
+
+/// A place on the agenda.
+pub(super) type Key = (Duration, u64, u64);
 
 /// A callback under way.
 #[derive(Debug)]
@@ -225,22 +239,35 @@ impl State {
     }
 
     /// Puts an event on the agenda; those of one moment come in random order.
-    pub fn schedule(&mut self, at: Duration, event: Event) {
+    pub fn schedule(&mut self, at: Duration, event: Event) -> Key {
         self.scheduled = self.scheduled.saturating_add(1);
         if !matches!(event, Event::Tick { .. }) {
             self.pending = self.pending.saturating_add(1);
         }
         let key = (at.max(self.now), self.rng.bits(), self.scheduled);
         self.agenda.insert(key, event);
+        key
+    }
+
+    /// Takes off the agenda what shall not happen, if it has not.
+    pub fn withdraw(&mut self, key: Key) {
+        if self.agenda.remove(&key).is_some() {
+            self.pending = self.pending.saturating_sub(1);
+        }
     }
 
     /// Puts an event on the agenda, `delay` from now.
-    pub fn schedule_in(&mut self, delay: Duration, event: Event) {
-        self.schedule(self.now.saturating_add(delay), event);
+    pub fn schedule_in(&mut self, delay: Duration, event: Event) -> Key {
+        self.schedule(self.now.saturating_add(delay), event)
+    }
+
+    /// How long it takes from a worker to its own internal listener, or back.
+    pub fn inner_way(&mut self) -> Duration {
+        self.rng.duration(Duration::from_micros(50), Duration::from_millis(1))
     }
 
     /// Takes the next event, or the one under `key`.
-    pub fn take(&mut self, key: Option<(Duration, u64, u64)>) -> Option<Event> {
+    pub fn take(&mut self, key: Option<Key>) -> Option<Event> {
         let key = key.or_else(|| self.agenda.first_key_value().map(|(key, _)| *key))?;
         let event = self.agenda.remove(&key)?;
         if !matches!(event, Event::Tick { .. }) {

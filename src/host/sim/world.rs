@@ -7,7 +7,7 @@ use super::happening::Happening;
 use super::process::Footprint;
 use super::redis::{Mood, Redis};
 use super::rng::Rng;
-use super::state::{Event, State};
+use super::state::{Event, State, Way};
 use super::upstream::{Asked, Script};
 use crate::host::{CalloutId, QueueId, Role};
 use std::cell::RefCell;
@@ -267,7 +267,9 @@ impl Inner {
     /// A pipeline reaches Redis, or what stands in its place.
     fn reach(&self, callout: u32) {
         let mut state = self.state.borrow_mut();
-        let Some(body) = state.callouts.get(&callout).map(|callout| callout.body.clone()) else { return };
+        let Some(Way::Redis(body)) = state.callouts.get(&callout).map(|callout| callout.way.clone()) else {
+            return;
+        };
         let mut rng = Rng::new(state.rng.bits());
         let mood = state.mood.clone();
         let now = state.now;
@@ -292,8 +294,22 @@ impl Inner {
 
     /// A callout's answer or its timeout, whichever comes first.
     fn answered(&self, callout: u32, answer: Option<Vec<u8>>) {
-        let found = self.state.borrow_mut().callouts.remove(&callout);
-        let Some(found) = found.filter(|callout| !callout.cancelled) else { return };
+        let found = {
+            let mut state = self.state.borrow_mut();
+            let Some(found) = state.callouts.remove(&callout) else { return };
+            state.withdraw(found.ends);
+            if let Way::Back(inner) = found.way
+                && state.streams.contains_key(&inner)
+            {
+                // Envoy waits no longer, and resets it.
+                let way = state.inner_way();
+                state.schedule_in(way, Event::Leave(inner));
+            }
+            found
+        };
+        if found.cancelled {
+            return;
+        }
         if self.state.borrow().is_alive(found.envoy, found.worker, found.vm) {
             let at = (found.envoy, found.worker);
             self.callback(at, "on_callout", found.owner, |role| role.on_callout(CalloutId(callout), answer));

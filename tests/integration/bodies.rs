@@ -1,0 +1,145 @@
+//! Requests that are told apart by their bodies, and held until these are there.
+
+use crate::support::client::{Client, Request, send};
+use crate::support::eventually;
+use crate::support::origin::{Origin, Seen};
+use crate::support::recipe::Recipe;
+use crate::support::redis::Redis;
+use crate::support::reply::Reply;
+use crate::support::turn;
+use serde_json::{Value, json};
+
+/// Answers with what was asked and how often, fresh for so long.
+async fn echo(cache_control: &'static str) -> Origin {
+    Origin::start(move |seen| {
+        let asked = format!("{} {} {}", seen.method(), String::from_utf8_lossy(&seen.body), seen.earlier);
+        Reply::ok(asked).header("cache-control", cache_control).header("etag", "\"one\"")
+    })
+    .await
+}
+
+fn ask(method: &str, body: &str) -> Request {
+    Request::new(method, "/search").header("content-type", "text/plain").body(body)
+}
+
+/// POST too is told apart by its body, here and on the way back.
+fn with_post(config: &mut Value) {
+    let listeners = config["static_resources"]["listeners"].as_array_mut().unwrap();
+    for listener in listeners.iter_mut().filter(|listener| listener["name"] != "breakwater_redis") {
+        let filters = &mut listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"];
+        let plugin = &mut filters[0]["typed_config"]["config"]["configuration"]["value"];
+        plugin["defaults"]["cache"]["key"]["body"]["methods"] = json!(["QUERY", "POST"]);
+    }
+}
+
+fn conditions(seen: &Seen) -> usize {
+    seen.head.fields.iter().filter(|(name, _)| name.starts_with("if-")).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_whose_bodies_do_not_come_is_answered_and_no_worker_dies() {
+    let _turn = turn::alone().await;
+    let origin = echo("max-age=60").await;
+    let patience = json!({"defaults": {"coalesce": {"wait_timeout": "1s"}}});
+    let envoy = Recipe::shipped().plugin(&patience).workers(1).origin(origin.address()).start().await;
+    let mut crowd = Vec::new();
+    for _ in 0..1_500 {
+        crowd.push(Client::connect(envoy.address()).await.unwrap());
+    }
+    // What is wanted from the store alone is refused when its body does not come: an answer to each, at the same time.
+    let head = b"QUERY /search HTTP/1.1\r\nhost: wall.test\r\ncontent-type: text/plain\r\ncontent-length: 5\r\ncache-control: only-if-cached\r\n\r\n";
+    for client in &mut crowd {
+        client.begin_raw(head).await.unwrap();
+    }
+    for client in &mut crowd {
+        assert_eq!(client.head().await.unwrap().word(1), "504");
+    }
+    assert_eq!(origin.total(), 0);
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_ends_with_trailers_has_ended() {
+    let _turn = turn::shared().await;
+    let origin = echo("max-age=60").await;
+    let redis = Redis::start().await;
+    let envoy = Recipe::shipped()
+        .edit(|config| {
+            let edge = &mut config["static_resources"]["listeners"][0];
+            let http = &mut edge["filter_chains"][0]["filters"][0]["typed_config"];
+            http["http_protocol_options"]["enable_trailers"] = true.into();
+        })
+        .origin(origin.address())
+        .redis(redis.address())
+        .start()
+        .await;
+    let head = b"QUERY /search HTTP/1.1\r\nhost: wall.test\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n".as_slice();
+    let with_trailers = [head, b"3\r\nabc\r\n0\r\nx-check: 1\r\n\r\n"].concat();
+    let empty = [head, b"0\r\nx-check: 1\r\n\r\n"].concat();
+    for (bytes, expected) in [(&with_trailers, "QUERY abc 0"), (&empty, "QUERY  1")] {
+        for _ in 0..2 {
+            let mut client = Client::connect(envoy.address()).await.unwrap();
+            client.begin_raw(bytes).await.unwrap();
+            assert_eq!(client.answer().await.unwrap().text(), expected);
+        }
+    }
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_answer_to_query_is_validated_and_one_to_post_is_fetched_anew() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| {
+        let reply = match (seen.method(), conditions(seen)) {
+            (_, 0) => Reply::ok(format!("{}", seen.earlier)),
+            // RFC 9110 §13.1.2.
+            ("QUERY", _) => Reply::with(304, "").verbatim(),
+            _ => Reply::with(412, ""),
+        };
+        reply.header("cache-control", "max-age=0").header("etag", "\"one\"")
+    })
+    .await;
+    let envoy = Recipe::shipped().edit(with_post).origin(origin.address()).start().await;
+    for (method, again) in [("QUERY", "0"), ("POST", "3")] {
+        send(envoy.address(), &ask(method, "x")).await;
+        let answer = send(envoy.address(), &ask(method, "x")).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, again), "{method}");
+    }
+    // A condition of the client's own is one of a write, which the upstream alone can judge.
+    let answer = send(envoy.address(), &ask("POST", "x").header("if-none-match", "\"one\"")).await;
+    assert_eq!(answer.status, 412);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_needs_its_body_to_be_asked_again_is_not_answered_stale_for_a_refresh() {
+    let _turn = turn::shared().await;
+    let origin = echo("max-age=0, stale-while-revalidate=60").await;
+    let envoy = Recipe::shipped().origin(origin.address()).start().await;
+    for earlier in 0..3 {
+        let answer = send(envoy.address(), &ask("QUERY", "x")).await;
+        assert_eq!(answer.text(), format!("QUERY x {earlier}"));
+    }
+    // A GET is, and is fetched anew.
+    let get = Request::get("/page");
+    assert_eq!(send(envoy.address(), &get).await.text(), "GET  0");
+    assert_eq!(send(envoy.address(), &get).await.text(), "GET  0");
+    eventually("the page is fetched anew", async || origin.hits("/page") == 2).await;
+    assert_eq!(origin.hits("/search"), 3, "and nobody else asked");
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_drops_the_answers_to_every_body() {
+    let _turn = turn::shared().await;
+    let origin = echo("max-age=60").await;
+    let redis = Redis::start().await;
+    let envoy = Recipe::shipped().origin(origin.address()).redis(redis.address()).start().await;
+    let query = async |body: &str| send(envoy.address(), &ask("QUERY", body)).await.text();
+    for _ in 0..2 {
+        assert_eq!((query("a").await, query("b").await), ("QUERY a 0".into(), "QUERY b 1".into()));
+    }
+    assert_eq!(send(envoy.address(), &ask("POST", "new")).await.text(), "POST new 2");
+    for _ in 0..2 {
+        assert_eq!((query("a").await, query("b").await), ("QUERY a 3".into(), "QUERY b 4".into()));
+    }
+}

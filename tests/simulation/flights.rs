@@ -1,0 +1,73 @@
+//! Judging whether a request should have waited for another.
+
+use super::*;
+
+impl Judge {
+    /// Whether `asked` should have waited for `flight`; each line that says no is an exception to the promise.
+    pub(super) fn is_needless(&self, asked: &Asked, flight: &Flight, world: &World) -> bool {
+        let other = &flight.asked;
+        let place = (asked.envoy, path(asked));
+        let within = match self.reach {
+            Reach::Nowhere => false,
+            Reach::Worker => asked.envoy == other.envoy && asked.worker == other.worker,
+            Reach::Envoy => asked.envoy == other.envoy,
+        };
+        within
+            && path(asked) == path(other)
+            && method(asked) == b"GET"
+            && method(other) == b"GET"
+            // A request with no-store takes no part.
+            && asked.fields.get("cache-control") != Some(b"no-store")
+            && other.fields.get("cache-control") != Some(b"no-store")
+            // The leader's VM died.
+            && !flight.lost
+            // A failure's head is just being replaced by a stale copy.
+            && !self.is_being_replaced(other.serial, world.now())
+            // Either of them has waited long enough, or found no place to wait.
+            && !flight.alone
+            && !self.goes_alone(asked, world)
+            // Known, on this Envoy, for answers that not all may share.
+            && !self.unshared.contains(&place)
+            && !self.varied.contains(&place.1)
+            // A write parts those who came before it from those who come after; a leader may have come before it and
+            // ask the upstream after it.
+            && !self.is_parted(&place, asked, other)
+    }
+
+    fn is_being_replaced(&self, serial: u64, now: Duration) -> bool {
+        let failed = self.made(serial).is_some_and(|made| made.status >= 500);
+        failed && self.headed.get(&serial).is_some_and(|(_, headed)| now < *headed + INSTANT)
+    }
+
+    /// Whether a write lies between the arrivals of two clients. Flights of one worker are parted by the mark in their
+    /// URL's slot of L1, which other URLs may share: there every write counts.
+    fn is_parted(&self, place: &(usize, String), asked: &Asked, other: &Asked) -> bool {
+        let concerned =
+            |at: &(usize, String)| at == place || (self.reach == Reach::Worker && at.0 == place.0);
+        let first = self.began[&other.client].min(self.began[&asked.client]);
+        self.writes_under_way.keys().any(concerned)
+            || self.parted.iter().any(|(at, parted)| concerned(at) && *parted >= first)
+    }
+
+    pub(super) fn goes_alone(&self, asked: &Asked, world: &World) -> bool {
+        let began = world.with_client(asked.client, |client| client.began).unwrap();
+        let patient = world.now() + Duration::from_millis(1) < began + self.terms.wait_timeout;
+        // Waiters with Authorization, given an answer that is not for them, do not queue for the next one either.
+        let unfit = asked.fields.get("authorization").is_some() && self.unauthorized.contains(&path(asked));
+        !patient || unfit || self.waiting(asked, world) >= self.terms.max_waiters
+    }
+
+    /// How many other requests for the same URL are held on the same worker, in a flight or leading one.
+    fn waiting(&self, asked: &Asked, world: &World) -> u32 {
+        let same = |client: &Client| {
+            client.id != asked.client
+                && client.request.envoy == asked.envoy
+                && client.request.worker == asked.worker
+                && client.request.fields.get(":path") == asked.fields.get(":path")
+        };
+        let upstream: BTreeSet<_> = self.flights.values().map(|flight| flight.asked.client).collect();
+        let held = self.due_at.keys().filter(|client| !upstream.contains(client));
+        u32::try_from(held.filter(|client| world.with_client(**client, same).unwrap_or(false)).count())
+            .unwrap()
+    }
+}

@@ -1,0 +1,110 @@
+//! Refreshes in the background: what is stale answers at once while it is fetched anew, and nobody notices.
+
+use super::*;
+use crate::scenario::MARK;
+
+fn refreshing() -> Terms {
+    Terms { refreshes: true, stale_if_error: Duration::ZERO, ..terms() }
+}
+
+/// Asked for at the beginning it is fresh for a second, the way included; then stale, and for two within its window.
+const WINDOW: &str = "max-age=1, stale-while-revalidate=2";
+
+fn serials(world: &World, clients: &[ClientId]) -> Vec<usize> {
+    clients.iter().map(|client| found(world, *client).serials.len()).collect()
+}
+
+#[test]
+fn what_is_stale_answers_at_once_and_is_fetched_anew_once() {
+    let mut world = scene(refreshing(), |asked| {
+        let answered = Answer::new(200, b"made by the upstream").with("cache-control", WINDOW);
+        Outcome::Answer(answered.with("x-serial", &asked.serial.to_string()))
+    });
+    send(&mut world, 0, [get(0)]);
+    let stale = send(&mut world, 1_500, vec![get(0); 5]);
+    let fresh = send(&mut world, 2_000, vec![get(0); 5]);
+    assert_eq!(asked(&mut world), 2);
+    assert_eq!(serials(&world, &[stale.clone(), fresh.clone()].concat()), [0; 10]);
+    for (clients, serial) in [(stale, "1"), (fresh, "2")] {
+        for client in clients {
+            let client = found(&world, client);
+            assert_eq!((client.status(), field(&client, "x-serial")), (Some(200), serial.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn a_stale_answer_ends_with_its_window() {
+    for (at, waits) in [(2_999, 0), (3_000, 1)] {
+        let mut world = scene(refreshing(), |_| answer(200, WINDOW));
+        send(&mut world, 0, [get(0)]);
+        let late = send(&mut world, at, [get(0)]);
+        assert_eq!(asked(&mut world), 2, "{at}");
+        assert_eq!(serials(&world, &late), [waits], "{at}");
+    }
+}
+
+#[test]
+fn nobody_refreshes_where_no_way_leads_back() {
+    let mut world = scene(terms(), |_| answer(200, WINDOW));
+    send(&mut world, 0, [get(0)]);
+    let stale = send(&mut world, 1_500, [get(0)]);
+    assert_eq!(asked(&mut world), 2);
+    assert_eq!(serials(&world, &stale), [1]);
+}
+
+#[test]
+fn a_refresh_that_fails_is_no_clients_failure() {
+    for breaker in [false, true] {
+        let mut world = scene(Terms { breaker, ..refreshing() }, |asked| match asked.at.as_millis() {
+            0..1_000 => answer(200, "max-age=1, stale-while-revalidate=8"),
+            _ => answer(503, "no-store"),
+        });
+        send(&mut world, 0, [get(0)]);
+        // The circuit opens on the way, if there is one.
+        let stale: Vec<_> = (0..10).flat_map(|n| send(&mut world, 1_500 + n * 200, [get(0)])).collect();
+        let refreshes = asked(&mut world) - 1;
+        assert!(refreshes >= 5 && (refreshes < 10) == breaker, "{refreshes}");
+        for client in stale {
+            let client = found(&world, client);
+            assert_eq!((client.status(), client.serials.len()), (Some(200), 0), "breaker {breaker}");
+        }
+    }
+}
+
+#[test]
+fn a_refresh_that_hangs_is_given_up_and_another_made() {
+    let config = Config { interleave: 0, ..Config::default() };
+    let mut world = World::new(
+        7,
+        config,
+        |host, envoy, number| worker(host, envoy, number, &refreshing()),
+        |asked, _| Script {
+            wait: if asked.serial == 2 { MS * 100_000 } else { MS * 100 },
+            outcome: answer(200, "max-age=1, stale-while-revalidate=600"),
+        },
+    );
+    send(&mut world, 0, [get(0)]);
+    let stale = [1_500, 30_000, 65_000].map(|at| send(&mut world, at, [get(0)])[0]);
+    let late = send(&mut world, 65_500, [get(0)]);
+    assert_eq!(asked(&mut world), 3, "the first, the one that hangs, and one after it was given up");
+    assert_eq!(serials(&world, &[&stale[..], &late].concat()), [0; 4]);
+}
+
+#[test]
+fn a_mark_from_outside_means_nothing() {
+    let mut world = scene(refreshing(), |asked| {
+        assert_eq!(asked.fields.get(MARK), None);
+        answer(200, WINDOW)
+    });
+    let forged = |worker| get(worker).with(MARK, "0123456789abcdef0123456789abcdef");
+    send(&mut world, 0, [forged(0)]);
+    let waits = send(&mut world, 50, [forged(0), forged(1)]);
+    let fresh = send(&mut world, 500, [forged(0), forged(1)]);
+    let stale = send(&mut world, 1_500, [forged(0)]);
+    assert_eq!(asked(&mut world), 2, "the first, and the refresh that the last led to");
+    for client in [waits, fresh, stale].concat() {
+        let client = found(&world, client);
+        assert_eq!((client.body.as_slice(), client.serials.len()), (&b"made by the upstream"[..], 0));
+    }
+}
