@@ -123,7 +123,7 @@ pub trait Host {
     /// Leaves a word for access logs and spans (filter state `wasm.breakwater.<name>`).
     fn annotate(&self, stream: StreamId, name: &str, value: &str);
 
-    /// Answers a stream that was paused, or whose response head is passing.
+    /// Answers a stream that was paused, or whose response head is passing or held.
     fn reply(&self, stream: StreamId, status: u16, fields: &Fields, body: &[u8]);
     /// Lets a paused request through.
     fn resume(&self, stream: StreamId);
@@ -145,9 +145,12 @@ pub trait Host {
     /// stream, if called from a stream's callback (and never, once the stream is gone), else the root.
     fn call(&self, cluster: &str, body: &[u8], timeout: Duration) -> Option<CalloutId>;
 
-    /// Sends a request without a body to `cluster`, only from a root callback; that it was answered, not how, comes to
-    /// the root's `on_callout`. `None` if that cannot be done, as where a value is no text.
+    /// Sends a request without a body to `cluster`, only from a root callback; its end comes to the root's
+    /// `on_callout`. `None` if that cannot be done, as where a value is no text.
     fn fetch(&self, cluster: &str, fields: &Fields, timeout: Duration) -> Option<CalloutId>;
+    /// In `on_callout`: the whole answer to a fetch, whatever its status, with `:status` among its fields; `None` if
+    /// there was none.
+    fn fetched(&self, callout: CalloutId) -> Option<(Fields, Vec<u8>)>;
 
     /// Defines a metric, or finds it; `None` if the host refuses.
     fn metric(&self, kind: MetricKind, name: &str) -> Option<MetricId>;

@@ -184,6 +184,12 @@ impl Host for EnvoyHost {
         token.ok().map(CalloutId)
     }
 
+    fn fetched(&self, _: CalloutId) -> Option<(Fields, Vec<u8>)> {
+        let fields = abi::header_pairs(Map::CalloutResponse).and_then(Fields::from_block)?;
+        fields.get(b":status")?;
+        Some((fields, abi::buffer(Buffer::CalloutBody, usize::MAX).unwrap_or_default()))
+    }
+
     fn metric(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
         let kind = match kind {
             MetricKind::Counter => 0,

@@ -69,6 +69,30 @@ fn a_fetch_that_is_not_answered_with_200_failed() {
 }
 
 #[test]
+fn what_a_fetch_was_answered_can_be_read_whatever_its_status() {
+    for (timeout, expected) in [(500, Some((b"503".to_vec(), b"no".to_vec()))), (10, None)] {
+        let read = Rc::new(RefCell::new(Vec::new()));
+        let reads = Rc::clone(&read);
+        let (mut world, _) = fetching(50, timeout, move |host, told| match told {
+            Told::Callout(callout, _) => {
+                let fetched = host.fetched(callout);
+                let status = |fields: &Fields| fields.get(b":status").unwrap_or_default().to_vec();
+                reads.borrow_mut().push(fetched.map(|(fields, body)| (status(&fields), body)));
+                Flow::Continue
+            }
+            Told::Response(stream @ StreamId(3), _) => {
+                host.reply(stream, 503, &Fields::new(), b"no");
+                Flow::Continue
+            }
+            _ => Flow::Continue,
+        });
+        world.request(ms(1), get(0));
+        world.run_until_idle();
+        assert_eq!(*read.borrow(), [expected]);
+    }
+}
+
+#[test]
 fn a_fetch_that_takes_too_long_is_given_up_and_its_stream_reset() {
     for pauses in [false, true] {
         let (mut world, log) = fetching(100, 50, move |_, told| match told {
