@@ -35,6 +35,13 @@ pub enum Sender {
     Refetch,
 }
 
+impl Sender {
+    /// Whether nobody waits for the answer.
+    pub fn is_refresh(self) -> bool {
+        matches!(self, Self::Refresh(_))
+    }
+}
+
 /// What a [`Sender::Refetch`] brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {

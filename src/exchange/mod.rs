@@ -140,7 +140,7 @@ impl Exchange {
             // ## Arrived => LookingUp | Asking: the lead is ours
             (Phase::Arrived { held }, Event::Led(token, fresh)) => self.lead(token, held, fresh, context),
             // ## Arrived => Waiting
-            (Phase::Arrived { .. }, Event::Watching(token, place)) if self.is_refresh() => {
+            (Phase::Arrived { .. }, Event::Watching(token, place)) if self.sender.is_refresh() => {
                 // It is being fetched already.
                 vec![Action::Leave(token, place), Action::Serve(answer::needless(self.key(), context.now))]
             }

@@ -31,11 +31,6 @@ impl Exchange {
         is_news && answers(entry, &self.request, context.rule.cache.request_directives, context.now)
     }
 
-    /// Whether nobody waits for its answer.
-    pub(super) fn is_refresh(&self) -> bool {
-        matches!(self.sender, Sender::Refresh(_))
-    }
-
     /// Whether a response says of the query what the request was brought under one key with others by.
     pub(super) fn is_as_searched(&self, fields: &Fields) -> bool {
         self.searched.as_ref().is_none_or(|(search, _)| NoVarySearch::read(fields).as_ref() == Some(search))
@@ -46,9 +41,11 @@ impl Exchange {
         let entry = Entry::read(held).filter(|entry| self.is_cacheable() && self.fits(entry))?;
         // A part that is wanted only of one representation is for the upstream to judge. And whoever asks about what is
         // stored by POST is told 412, not 304 (RFC 9110 §13.1.2).
-        let asks = context.rule.cache.enabled && !self.request.if_range && is_safe(&self.fields);
         // What is sent again is to bring all of it, whatever is stored meanwhile.
-        let asks = asks && self.sender != Sender::Refetch;
+        let asks = context.rule.cache.enabled
+            && !self.request.if_range
+            && is_safe(&self.fields)
+            && self.sender != Sender::Refetch;
         entry.condition().filter(|_| asks)
     }
 

@@ -156,7 +156,6 @@ impl<H: Host> Worker<H> {
     /// Asks L1.
     fn ask_l1(&mut self, stream: StreamId, asked: &Asked<'_>) -> L1 {
         let Asked { rule_index, key, request, fields, sender } = *asked;
-        let refresh = matches!(sender, Sender::Refresh(_));
         let value = match self.find(key, request, fields) {
             Ok(value) => value,
             Err(_) if request.range && self.answer_part(stream, asked) => return L1::Answered,
@@ -168,7 +167,7 @@ impl<H: Host> Worker<H> {
         let advice = rule(&self.plan, rule_index).cache.request_directives;
         let refreshes = sender == Sender::Client && self.can_refresh(fields);
         let may_answer = |entry: &Entry<'_>| {
-            !refresh
+            !sender.is_refresh()
                 && (answers(entry, request, advice, now)
                     || refreshes && may_refresh(entry, request, advice, now))
         };
