@@ -78,15 +78,20 @@ impl<H: Host> Worker<H> {
 
     /// In a root callback: sends a refresh.
     pub(super) fn send_refresh(&mut self, digest: Digest, fields: &Fields) {
+        if self.fetch(fields, Purpose::Refresh(digest)) {
+            self.counters.occurred(Occurrence::RefreshBegun);
+        } else {
+            self.refreshed(digest, false);
+        }
+    }
+
+    /// In a root callback: sends a request of the plugin's own; whether that could be done.
+    fn fetch(&mut self, fields: &Fields, purpose: Purpose) -> bool {
         let cluster = self.plan.refresh.as_deref().unwrap_or_default();
         let begun = self.host.mono();
-        match self.host.fetch(cluster, fields, TIMEOUT) {
-            Some(callout) => {
-                self.counters.occurred(Occurrence::RefreshBegun);
-                self.tiers.callouts.insert(callout, (Purpose::Refresh(digest), begun));
-            }
-            None => self.refreshed(digest, false),
-        }
+        let callout = self.host.fetch(cluster, fields, TIMEOUT);
+        self.tiers.callouts.extend(callout.map(|callout| (callout, (purpose, begun))));
+        callout.is_some()
     }
 
     /// A refresh is over.
@@ -106,24 +111,14 @@ impl<H: Host> Worker<H> {
     /// In a root callback: sends a request again.
     pub(super) fn send_refetch(&mut self, stream: StreamId, fields: &Fields) {
         // Its client may be gone meanwhile.
-        if !self.streams.contains_key(&stream) {
-            return;
-        }
-        let cluster = self.plan.refresh.as_deref().unwrap_or_default();
-        let begun = self.host.mono();
-        match self.host.fetch(cluster, fields, TIMEOUT) {
-            Some(callout) => {
-                self.tiers.callouts.insert(callout, (Purpose::Refetch(stream), begun));
-            }
-            None => {
-                self.drive(stream, Event::Refetched(None), At::Later);
-            }
+        if self.streams.contains_key(&stream) && !self.fetch(fields, Purpose::Refetch(stream)) {
+            self.drive(stream, Event::Refetched(None), At::Later);
         }
     }
 
-    /// A refetch is over.
+    /// A refetch is over. Only what could also be stored is taken into the VM's memory.
     pub(super) fn refetched(&mut self, callout: CalloutId, stream: StreamId) {
-        let fetched = self.host.fetched(callout).and_then(|(fields, body)| {
+        let fetched = self.host.fetched(callout, self.tiers.max_body_bytes()).and_then(|(fields, body)| {
             let status = std::str::from_utf8(fields.get(b":status")?).ok()?.parse().ok()?;
             Some(Fetched { status, fields, body })
         });
@@ -156,7 +151,7 @@ fn refresh(request: &Fields, secret: &[u8]) -> Fields {
 /// §14.2).
 fn refetch(request: &Fields, secret: &[u8]) -> Fields {
     let is_head = request.get(b":method") == Some(b"HEAD");
-    again(request, |name| is_head && matches!(name, b"range" | b"if-range"), &[secret, REFETCH].concat())
+    again(request, |name| is_head && matches!(name, b"range" | b"if-range"), &refetch_mark(secret))
 }
 
 fn again(request: &Fields, leaves_out: impl Fn(&[u8]) -> bool, mark: &[u8]) -> Fields {
@@ -171,12 +166,19 @@ fn again(request: &Fields, leaves_out: impl Fn(&[u8]) -> bool, mark: &[u8]) -> F
 /// Whose a request with this mark is. Hashes are compared, for how long that takes tells nothing of the secret.
 fn sender(mark: &[u8], secret: &[u8]) -> Sender {
     let is = |own: &[u8]| blake3::hash(mark) == blake3::hash(own);
-    match () {
-        () if secret.is_empty() => Sender::Client,
-        () if is(secret) => Sender::Refresh(Wall::default()),
-        () if is(&[secret, REFETCH].concat()) => Sender::Refetch,
-        () => Sender::Client,
+    if secret.is_empty() {
+        Sender::Client
+    } else if is(secret) {
+        Sender::Refresh(Wall::default())
+    } else if is(&refetch_mark(secret)) {
+        Sender::Refetch
+    } else {
+        Sender::Client
     }
+}
+
+fn refetch_mark(secret: &[u8]) -> Vec<u8> {
+    [secret, REFETCH].concat()
 }
 
 /// The field that marks a refresh, in lower case.

@@ -172,3 +172,37 @@ fn a_client_that_leaves_while_its_request_is_sent_again_is_missed_by_nobody() {
     assert_eq!(asked(&mut world), 3, "what was sent again is stored");
     assert_eq!(field(&found(&world, later[0]), "x-serial"), "3");
 }
+
+#[test]
+fn what_comes_anew_is_taken_up_to_the_largest_body_that_is_stored() {
+    const LARGEST: usize = 1 << 14;
+    for (size, expected) in [(LARGEST, 200), (LARGEST + 1, 502)] {
+        let terms = Terms { max_object_bytes: LARGEST, ..refreshing() };
+        let config = Config { interleave: 0, ..Config::default() };
+        let mut world = World::new(
+            7,
+            config,
+            move |host, envoy, number| worker(host, envoy, number, &terms),
+            move |asked, _| {
+                let mut outcome = confused(asked, "max-age=1");
+                if let (3, Outcome::Answer(answer)) = (asked.serial, &mut outcome) {
+                    answer.body = vec![b'x'; size];
+                }
+                Script { wait: MS * 100, outcome }
+            },
+        );
+        send(&mut world, 0, [get(0)]);
+        let client = send(&mut world, 2_000, [get(0)])[0];
+        let next = send(&mut world, 4_000, [get(0)])[0];
+        world.run_until_idle();
+        assert_eq!(world.faults(), [""; 0]);
+        let client = found(&world, client);
+        assert_eq!(client.status(), Some(expected), "{size}");
+        assert!(expected != 200 || client.body.len() == size);
+        assert_eq!(
+            found(&world, next).status(),
+            Some(200),
+            "the copy is gone, and the next is not told so again"
+        );
+    }
+}

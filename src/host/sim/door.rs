@@ -328,11 +328,12 @@ impl Host for SimHost {
         })
     }
 
-    fn fetched(&self, callout: CalloutId) -> Option<(Fields, Vec<u8>)> {
+    fn fetched(&self, callout: CalloutId, most: usize) -> Option<(Fields, Vec<u8>)> {
         self.enter(Access::Own, |state| {
             let fetched = state.clients.iter().find(|client| client.fetch == Some(callout))?;
             let (_, End::Complete) = fetched.ended? else { return None };
-            Some((fetched.head.as_ref()?.to_fields(), fetched.body.clone()))
+            let fits = fetched.body.len() <= most;
+            Some((fetched.head.as_ref()?.to_fields(), fetched.body.clone())).filter(|_| fits)
         })
     }
 

@@ -90,7 +90,7 @@ impl Inner {
         let now = state.now;
         let Some(record) = state.client_mut(client).filter(|record| record.ended.is_none()) else { return };
         record.ended = Some((now, end));
-        let answered = (record.status() == Some(200) && end == End::Complete).then(|| record.body.clone());
+        let answered = (record.status() == Some(200) && end == End::Complete).then(Vec::new);
         let fetch = record.fetch;
         state.tell(Happening::Ended(client));
         if let Some(CalloutId(callout)) = fetch {
