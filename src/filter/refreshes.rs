@@ -116,9 +116,9 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// A refetch is over. Only what could also be stored is taken into the VM's memory.
+    /// A refetch is over.
     pub(super) fn refetched(&mut self, callout: CalloutId, stream: StreamId) {
-        let fetched = self.host.fetched(callout, self.tiers.max_body_bytes()).and_then(|(fields, body)| {
+        let fetched = self.host.fetched(callout, MAX_REFETCHED).and_then(|(fields, body)| {
             let status = std::str::from_utf8(fields.get(b":status")?).ok()?.parse().ok()?;
             Some(Fetched { status, fields, body })
         });
@@ -189,6 +189,9 @@ const REFETCH: &[u8] = b"/refetch";
 const LEFT_OUT: [&[u8]; 4] = [b":method", b"content-length", b"transfer-encoding", b"x-breakwater-refresh"];
 /// Refreshes under way in one worker.
 const MAX_UNDER_WAY: usize = 256;
+/// Largest body of a refetch, in bytes: it passes through the VM's memory as a whole, one at a time. It may be larger than
+/// what is stored, for a client waits for it.
+const MAX_REFETCHED: usize = 16 * 1024 * 1024;
 /// Longer than any route should take; its own timeout is shorter.
 const TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -174,10 +174,11 @@ fn a_client_that_leaves_while_its_request_is_sent_again_is_missed_by_nobody() {
 }
 
 #[test]
-fn what_comes_anew_is_taken_up_to_the_largest_body_that_is_stored() {
-    const LARGEST: usize = 1 << 14;
-    for (size, expected) in [(LARGEST, 200), (LARGEST + 1, 502)] {
-        let terms = Terms { max_object_bytes: LARGEST, ..refreshing() };
+fn what_comes_anew_may_be_larger_than_what_is_stored_up_to_a_limit() {
+    const STORED: usize = 1 << 14;
+    const LARGEST: usize = 16 << 20;
+    for (size, expected) in [(STORED + 1, 200), (LARGEST, 200), (LARGEST + 1, 502)] {
+        let terms = Terms { max_object_bytes: STORED, ..refreshing() };
         let config = Config { interleave: 0, ..Config::default() };
         let mut world = World::new(
             7,
