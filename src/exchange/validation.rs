@@ -93,7 +93,10 @@ impl Exchange {
         let status = fetched.as_ref().map_or(304, |fetched| fetched.status);
         let failed = fetched.as_ref().is_none_or(|fetched| breaker::is_failure(fetched.status));
         let StandIn { held, changed_at } = stand_in;
-        match (self.usable_on_error(held, changed_at, context.now).filter(|_| failed), fetched) {
+        // A refresh is there to find a fresher one, and nobody waits for it.
+        let may_stand_in = failed && !self.sender.is_refresh();
+        let stale = self.usable_on_error(held, changed_at, context.now).filter(|_| may_stand_in);
+        match (stale, fetched) {
             (None, Some(fetched)) => Action::Hand(fetched),
             (stale, _) => {
                 self.why = Reason::UpstreamFailed;
