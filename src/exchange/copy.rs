@@ -5,6 +5,7 @@
 use crate::config::plan::{Cache, Etag};
 use crate::exchange::event::Head;
 use crate::http::end_to_end::end_to_end;
+use crate::http::freshness::initial_age;
 use crate::http::key::Key;
 use crate::http::storing::{Lifetime, permits_authorized};
 use crate::http::{Digest, Fields, ResponseHead, tags};
@@ -102,7 +103,7 @@ pub(super) fn meta(
 ) -> Meta {
     let lifetime = lifetime.unwrap_or(Lifetime {
         fresh_for: Duration::ZERO,
-        initial_age: response.age,
+        initial_age: initial_age(response, requested_at, now),
         stale_if_error: Duration::ZERO,
         stale_while_revalidate: Duration::ZERO,
         never_stale: true,

@@ -18,6 +18,7 @@ mod parts;
 mod refreshes;
 mod request;
 mod response;
+mod retyped;
 mod searches;
 mod slots;
 mod tasks;
@@ -50,7 +51,7 @@ pub struct Worker<H: Host> {
     tasks: tasks::Tasks,
     tiers: tiers::Tiers,
     hot: hot::Hot,
-    untyped: Untyped,
+    retyped: retyped::Retyped,
     refreshes: refreshes::Refreshes,
     bodies: bodies::Bodies,
     chance: Chance,
@@ -71,7 +72,7 @@ struct Slot {
 enum At {
     /// The request's head arrives: it is let through by `Flow::Continue`.
     Request,
-    /// The response passes.
+    /// The response passes, or its head is held.
     Response,
     /// Anything later: the request is paused and must be resumed.
     Later,
@@ -89,7 +90,7 @@ impl<H: Host> Worker<H> {
         Self {
             queue: None,
             hot: hot::Hot::new(hasher.clone()),
-            untyped: Untyped(hashbrown::HashSet::with_hasher(hasher.clone())),
+            retyped: retyped::Retyped::new(hasher.clone()),
             refreshes: refreshes::Refreshes::new(&host),
             bodies: bodies::Bodies::default(),
             chance: Chance(host.random()),
@@ -160,7 +161,7 @@ impl<H: Host> Worker<H> {
             Action::Park => *flow = Flow::Pause,
             Action::Serve(answer) => {
                 *flow = Flow::Pause;
-                self.serve(stream, &slot.exchange, &answer);
+                self.serve(stream, &slot.exchange, &answer, at);
             }
             Action::Relay { stored, reason } => self.relay(stream, &slot.exchange, rule, stored, reason),
             Action::Fill(entry) => {
@@ -230,7 +231,7 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    fn serve(&mut self, stream: StreamId, exchange: &Exchange, answer: &Answer) {
+    fn serve(&mut self, stream: StreamId, exchange: &Exchange, answer: &Answer, at: At) {
         let now = self.host.wall();
         let how = Served {
             origin: answer.origin,
@@ -259,16 +260,10 @@ impl<H: Host> Worker<H> {
         match Entry::read(&answer.entry) {
             Some(entry) => {
                 let reply = reply(&entry, how, &exchange.request, &exchange.fields, now);
-                self.answer(stream, reply.status, &reply.fields, &reply.body);
+                self.answer(stream, reply.status, &reply.fields, &reply.body, at);
             }
-            None => self.answer(stream, 502, &Fields::new(), b""),
+            None => self.answer(stream, 502, &Fields::new(), b"", at),
         }
-    }
-
-    /// Answers a stream.
-    fn answer(&mut self, stream: StreamId, status: u16, fields: &Fields, body: &[u8]) {
-        self.host.reply(stream, status, fields, body);
-        self.untyped.note(stream, fields, body);
     }
 
     fn relay(
@@ -359,19 +354,8 @@ impl<H: Host> Role for Worker<H> {
 
     fn on_gone(&mut self, stream: StreamId) {
         self.bodies.forget(stream);
-        self.untyped.0.remove(&stream);
+        self.retyped.take(stream);
         self.drive(stream, Event::Gone, At::Response);
-    }
-}
-
-/// Streams answered with a body of no stated type: Envoy states one, and it is taken off again.
-struct Untyped(hashbrown::HashSet<StreamId, ahash::RandomState>);
-
-impl Untyped {
-    fn note(&mut self, stream: StreamId, fields: &Fields, body: &[u8]) {
-        if !body.is_empty() && fields.get(b"content-type").is_none() {
-            self.0.insert(stream);
-        }
     }
 }
 

@@ -45,7 +45,7 @@ impl<H: Host> Worker<H> {
         let Some((block, body)) = answer else { return false };
         self.account(stream, rule_index, sender, Answered::HitL1);
         let how = super::request::from_l1(super::rule(&self.plan, rule_index));
-        self.answer(stream, 206, &marked(block.as_block(), &entry, how, now), &body);
+        self.answer(stream, 206, &marked(block.as_block(), &entry, how, now), &body, super::At::Request);
         true
     }
 

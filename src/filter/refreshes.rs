@@ -112,7 +112,7 @@ impl<H: Host> Worker<H> {
     pub(super) fn send_refetch(&mut self, stream: StreamId, fields: &Fields) {
         // Its client may be gone meanwhile.
         if self.streams.contains_key(&stream) && !self.fetch(fields, Purpose::Refetch(stream)) {
-            self.drive(stream, Event::Refetched(None), At::Later);
+            self.drive(stream, Event::Refetched(None), At::Response);
         }
     }
 
@@ -122,7 +122,7 @@ impl<H: Host> Worker<H> {
             let status = std::str::from_utf8(fields.get(b":status")?).ok()?.parse().ok()?;
             Some(Fetched { status, fields, body })
         });
-        self.drive(stream, Event::Refetched(fetched), At::Later);
+        self.drive(stream, Event::Refetched(fetched), At::Response);
     }
 
     /// Answers a client with what the refetch brought: its Cache-Status has been written on that way.
@@ -130,7 +130,13 @@ impl<H: Host> Worker<H> {
         self.account(stream, exchange.rule, exchange.sender, Answered::Miss);
         let fields = end_to_end(&fetched.fields);
         let age = fetched.fields.get(b"age").map(|age| (&b"age"[..], age));
-        self.answer(stream, fetched.status, &Fields::of(fields.iter().chain(age)), &fetched.body);
+        self.answer(
+            stream,
+            fetched.status,
+            &Fields::of(fields.iter().chain(age)),
+            &fetched.body,
+            At::Response,
+        );
     }
 
     /// Has the resource of a request that was answered fetched anew.

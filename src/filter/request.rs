@@ -146,7 +146,7 @@ impl<H: Host> Worker<H> {
             (answer.reply, answer.reply_until) = served_until(&entry, how, now);
         }
         self.host.reply(stream, entry.meta.status, &answer.reply, entry.body);
-        self.untyped.note(stream, &answer.reply, entry.body);
+        self.retyped.note(stream, &answer.reply, entry.body);
         let rule_index = answer.rule;
         self.account(stream, rule_index, Sender::Client, Answered::HitL1);
         self.refresh_early(rule_index, &entry, fields, now);
@@ -182,7 +182,7 @@ impl<H: Host> Worker<H> {
         self.account(stream, rule_index, sender, Answered::HitL1);
         let how = from_l1(rule(&self.plan, rule_index));
         let reply = reply(&entry, how, request, fields, now);
-        self.answer(stream, reply.status, &reply.fields, &reply.body);
+        self.answer(stream, reply.status, &reply.fields, &reply.body, At::Request);
         if !entry.is_fresh(now) && entry.is_within_refresh(now) {
             self.refresh(key.digest(), fields);
         } else {

@@ -8,12 +8,11 @@ use crate::http::{Fields, ResponseHead, list};
 
 impl<H: Host> Worker<H> {
     pub(super) fn responded(&mut self, stream: StreamId, end: bool) -> Flow {
-        let Some(slot) = self.streams.get(&stream) else {
-            if self.untyped.0.remove(&stream) {
-                self.host.set_response_field(stream, "content-type", None);
-            }
+        if let Some(stated) = self.retyped.take(stream) {
+            self.host.set_response_field(stream, "content-type", stated.as_deref());
             return Flow::Continue;
-        };
+        }
+        let Some(slot) = self.streams.get(&stream) else { return Flow::Continue };
         let rule_index = slot.exchange.rule;
         let source = self.host.response_source(stream);
         if source == Source::Own {

@@ -176,7 +176,11 @@ fn kept(
     let fresh_for = match fresh_for {
         Ok(fresh_for) => fresh_for,
         // Never to be reused as it is, and yet of use: the next request asks whether it has changed (§4.3).
-        Err(_) if response.has_validator && response.status != 206 => Duration::ZERO,
+        Err(_)
+            if response.has_validator && response.status != 206 && permits(response, policy, received_at) =>
+        {
+            Duration::ZERO
+        }
         Err(reason) => return Err(reason),
     };
     // s-maxage has the meaning of proxy-revalidate (RFC 9111 §5.2.2.10).
@@ -199,6 +203,18 @@ fn kept(
         ),
         never_stale,
     })
+}
+
+/// Whether anything permits to keep the response (RFC 9111 §3, the last of its conditions): the status, the response,
+/// or the rule.
+fn permits(response: &ResponseHead, policy: &StoringPolicy, received_at: Wall) -> bool {
+    // private permits it where only its own caller gets it, and elsewhere this is not asked.
+    freshness::is_heuristically_cacheable(response.status)
+        || response.directives.public
+        || response.directives.private
+        || freshness::stated_lifetime(response, received_at).is_some()
+        || policy.by_status(response.status).is_some()
+        || policy.override_ttl.is_some()
 }
 
 /// What the response states, else what the rule says of its status, else of all responses, else a guess.

@@ -217,4 +217,36 @@ fn what_redis_kept_through_a_write_it_did_not_hear_of_is_not_served() {
     assert_eq!(found(&world, later).body, b"made by the upstream");
 }
 
+#[test]
+fn whoever_gets_a_stored_answer_gets_the_type_that_the_upstream_stated_or_none() {
+    fn origin(asked: &Asked, empty: bool) -> Outcome {
+        let confirms = asked.fields.get("if-none-match").is_some();
+        let body: &[u8] = if empty || confirms { b"" } else { b"made by the upstream" };
+        let answer = Answer::new(if confirms { 304 } else { 200 }, body).with("etag", "\"1\"");
+        let answer = answer.with("cache-control", "max-age=1");
+        Outcome::Answer(if empty { answer.with("content-type", "x/y") } else { answer })
+    }
+    // In place of the upstream's 304 Envoy lets nothing be put right: an empty type is the nearest to none, and an
+    // empty body has none.
+    for (upstream, stated, in_place) in [
+        ((|asked| origin(asked, false)) as fn(&Asked) -> Outcome, None, Some("")),
+        (|asked| origin(asked, true), Some("x/y"), None),
+    ] {
+        let mut world = scene(terms(), upstream);
+        // A leader and who waits for it, here and on the other worker; hits, from shared data and from memory.
+        let mut clients = send(&mut world, 0, [0, 0, 1].map(get));
+        clients.extend([150, 160].map(|at| send(&mut world, at, [get(0)])[0]));
+        // And again, when it is confirmed.
+        clients.extend(send(&mut world, 1_500, [1, 1, 0].map(get)));
+        assert_eq!(asked(&mut world), 2);
+        for client in clients.iter().map(|client| found(&world, *client)) {
+            let status = field(&client, "cache-status");
+            let led = status.contains("fwd-status=304") && !status.contains("collapsed");
+            let kind = client.head.as_ref().and_then(|head| head.get("content-type"));
+            let expected = if led { in_place } else { stated };
+            assert_eq!(kind, expected.map(str::as_bytes), "{status}");
+        }
+    }
+}
+
 mod refreshing;

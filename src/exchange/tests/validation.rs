@@ -66,6 +66,22 @@ fn a_confirmation_that_forbids_reuse_unasked_is_stored_and_not_shared() {
 }
 
 #[test]
+fn a_confirmed_answer_is_as_old_as_the_date_it_states_whether_it_is_kept_or_not() {
+    // Ten seconds before now; and by its Expires, never fresh.
+    let date = "Wed, 31 Dec 2025 23:59:50 GMT";
+    for more in [&[("expires", date)][..], &[("cache-control", "no-store")]] {
+        let actions = validates().on(confirmation(&[&[("etag", "\"1\""), ("date", date)], more].concat()));
+        let served = actions.iter().find_map(|action| match action {
+            Action::Serve(answer) => Some(&answer.entry),
+            _ => None,
+        });
+        let age = Entry::read(served.unwrap()).unwrap().age(NOW);
+        // Date is cut to the second.
+        assert!((secs(9)..=secs(10)).contains(&age), "{more:?}: {age:?}");
+    }
+}
+
+#[test]
 fn a_confirmation_of_another_response_confirms_nothing_and_all_is_asked_for_again() {
     let other = [("etag", "\"2\""), ("cache-control", "max-age=60")];
     let mut driven = validates();

@@ -214,6 +214,12 @@ impl Host for SimHost {
             for (name, value) in fields.iter() {
                 head.add(&String::from_utf8_lossy(name), value);
             }
+            // Envoy states a type for what has none, and none for what is empty.
+            match head.get("content-type") {
+                None if !body.is_empty() => head.add("content-type", b"text/plain"),
+                Some(_) if body.is_empty() => head.set("content-type", None),
+                Some(_) | None => {}
+            }
             let Some(target) = state.streams.get_mut(&client) else { return };
             match target.phase {
                 Phase::Arriving | Phase::Paused => {

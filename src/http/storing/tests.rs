@@ -168,6 +168,30 @@ fn every_final_status_with_a_lifetime_is_kept_but_parts_and_updates() {
 }
 
 #[test]
+fn what_nothing_permits_to_keep_is_not_kept_for_its_validator_either() {
+    let tag = ("etag", "\"1\"");
+    for (status, more, kept) in [
+        (200, &[tag][..], true),
+        (404, &[tag], true),
+        (299, &[tag], false),
+        (201, &[tag], false),
+        (403, &[tag], false),
+        (500, &[tag], false),
+        (299, &[tag, ("cache-control", "no-cache")], false),
+        (299, &[tag, ("cache-control", "must-revalidate")], false),
+        (299, &[tag, ("cache-control", "public")], true),
+        (299, &[tag, ("cache-control", "max-age=0")], true),
+        (299, &[tag, ("cache-control", "max-age=9, no-cache")], true),
+        (299, &[tag, ("expires", "0")], true),
+    ] {
+        let store = plain(status, more).store;
+        assert_eq!(store.is_ok(), kept, "{status} {more:?}: {store:?}");
+    }
+    let policy = StoringPolicy { statuses: vec![(299, secs(0))], ..POLICY };
+    assert!(judge(&request("GET", &[]), &response(299, &[tag]), false, &policy, NOW, NOW).store.is_ok());
+}
+
+#[test]
 fn the_rules_lifetime_is_for_statuses_cacheable_by_default() {
     let policy = StoringPolicy { default_ttl: secs(5), ..POLICY };
     let get = request("GET", &[]);
