@@ -66,7 +66,7 @@ fn a_private_response_is_not_shared_and_a_fresh_one_is_kept() {
         http::judge(&request, &response, false, &policy, Wall(1_000), Wall(1_000))
     };
     assert_eq!(judged(b"private").share, Err(Reason::Private));
-    assert_eq!(judged(b"max-age=60").store.unwrap().fresh_for, Duration::from_secs(60));
+    assert_eq!(judged(b"max-age=60").store.unwrap().fresh_for(), Duration::from_secs(60));
 }
 
 #[wasm_bindgen_test]

@@ -102,13 +102,14 @@ pub(super) fn meta(
     now: Wall,
 ) -> Meta {
     let lifetime = lifetime.unwrap_or(Lifetime {
-        fresh_for: Duration::ZERO,
+        lifetime: Duration::ZERO,
         initial_age: initial_age(response, requested_at, now),
         stale_if_error: Duration::ZERO,
         stale_while_revalidate: Duration::ZERO,
         never_stale: true,
     });
-    let fresh_until = now.after(lifetime.fresh_for);
+    // What came too old has been stale since then, not since it came.
+    let fresh_until = now.before(lifetime.initial_age).after(lifetime.lifetime);
     Meta {
         status: response.status,
         received_at: now,

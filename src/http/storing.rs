@@ -55,9 +55,9 @@ impl StoringPolicy {
 /// How long a kept response serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// How long it is still fresh, from its reception on; zero for one that is kept to be validated.
-    pub fresh_for: Duration,
-    /// How old it was at reception.
+    /// How old it may become and still be fresh; zero where it states nothing, or must be validated.
+    pub lifetime: Duration,
+    /// How old it was at reception: older than its lifetime, if it is kept to be validated.
     pub initial_age: Duration,
     /// How long after that it may stand in for an error; zero where the response forbids to serve it stale.
     pub stale_if_error: Duration,
@@ -65,6 +65,13 @@ pub struct Lifetime {
     pub stale_while_revalidate: Duration,
     /// Whether the response forbids to serve it stale.
     pub never_stale: bool,
+}
+
+impl Lifetime {
+    /// How long it is fresh from its reception on.
+    pub fn fresh_for(&self) -> Duration {
+        self.lifetime.saturating_sub(self.initial_age)
+    }
 }
 
 /// What may be done with a response.
@@ -161,7 +168,7 @@ fn kept(
 ) -> Result<Lifetime, Reason> {
     let directives = &response.directives;
     let initial_age = freshness::initial_age(response, requested_at, received_at);
-    let fresh_for = if directives.no_cache {
+    let lifetime = if directives.no_cache {
         Err(Reason::NoCache)
     } else {
         // What is private to a caller is so for as long as it says.
@@ -170,17 +177,16 @@ fn kept(
             .ok_or(Reason::NoLifetime)
             .map(|lifetime| override_ttl.unwrap_or(lifetime))
             .map(|lifetime| lifetime.min(policy.max_ttl.unwrap_or(Duration::MAX)))
-            .map(|lifetime| lifetime.saturating_sub(initial_age))
-            .and_then(|left| if left.is_zero() { Err(Reason::Expired) } else { Ok(left) })
     };
-    let fresh_for = match fresh_for {
-        Ok(fresh_for) => fresh_for,
+    let lifetime = match lifetime {
+        Ok(lifetime) if lifetime > initial_age => lifetime,
         // Never to be reused as it is, and yet of use: the next request asks whether it has changed (§4.3).
-        Err(_)
+        stated
             if response.has_validator && response.status != 206 && permits(response, policy, received_at) =>
         {
-            Duration::ZERO
+            stated.unwrap_or_default()
         }
+        Ok(_) => return Err(Reason::Expired),
         Err(reason) => return Err(reason),
     };
     // s-maxage has the meaning of proxy-revalidate (RFC 9111 §5.2.2.10).
@@ -190,7 +196,7 @@ fn kept(
         || directives.no_cache;
     let unless_forbidden = |window: Duration| if never_stale { Duration::ZERO } else { window };
     Ok(Lifetime {
-        fresh_for,
+        lifetime,
         initial_age,
         // An old failure is no better than a new one.
         stale_if_error: if response.status >= 500 {

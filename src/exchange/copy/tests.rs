@@ -21,7 +21,7 @@ fn copy(pairs: &[(&str, &str)], lifetime: Option<Lifetime>) -> Copy {
 }
 
 const LIFETIME: Lifetime = Lifetime {
-    fresh_for: Duration::from_secs(60),
+    lifetime: Duration::from_secs(63),
     initial_age: Duration::from_secs(3),
     stale_if_error: Duration::from_secs(600),
     stale_while_revalidate: Duration::from_secs(30),
@@ -48,6 +48,20 @@ fn a_kept_copy_lives_from_its_heads_arrival() {
         took: Duration::from_millis(40),
     };
     assert_eq!(meta, expected);
+}
+
+#[test]
+fn what_came_too_old_has_been_stale_since_it_became_so() {
+    // A lifetime of two seconds, three seconds ago.
+    let copy = copy(&[(":status", "200")], Some(Lifetime { lifetime: Duration::from_secs(2), ..LIFETIME }));
+    let bytes = copy.into_entry(None);
+    let entry = Entry::read_foreign(&bytes, NOW).unwrap();
+    assert!(!entry.is_fresh(NOW));
+    assert_eq!(entry.ttl_seconds(NOW), -1);
+    let second = Duration::from_secs(1);
+    assert!(entry.is_within_stale(second, NOW) && !entry.is_within_stale(second, NOW.after(second)));
+    let meta = entry.meta;
+    assert_eq!((meta.stale_until, meta.refresh_until), (Wall(NOW.0 + 599_000), Wall(NOW.0 + 29_000)));
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl Heads {
         let response = ResponseHead::read(&text(&self.response(), (":status", &status)), NOW);
         judge(&request, &response, false, &POLICY, NOW, NOW)
             .store
-            .map_or(Duration::ZERO, |kept| kept.fresh_for)
+            .map_or(Duration::ZERO, |kept| kept.fresh_for())
     }
 
     /// How long it is there.
