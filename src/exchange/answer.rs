@@ -41,7 +41,7 @@ pub fn served(entry: &Entry<'_>, how: Served, now: Wall) -> Fields {
 pub fn marked(block: &[u8], entry: &Entry<'_>, how: Served, now: Wall) -> Fields {
     let mut status = Vec::with_capacity(64);
     cache_status(entry, how, now).write(&mut status);
-    if matches!(how.origin, Origin::Refused | Origin::Failed) {
+    if matches!(how.origin, Origin::Refused | Origin::Failed(_)) {
         return Fields::extended(block, &[(b"cache-status", &status)]);
     }
     let mut age = itoa::Buffer::new();
@@ -92,9 +92,10 @@ fn cache_status(entry: &Entry<'_>, how: Served, now: Wall) -> CacheStatus {
         }
         // Neither a hit nor forwarded.
         Origin::Refused => CacheStatus { detail: Some(how.why.word()), ..none },
-        Origin::Failed => CacheStatus {
-            fwd: Some(how.why.fwd()),
-            fwd_status: Some(entry.meta.status),
+        Origin::Failed(status) => CacheStatus {
+            // It was asked about what is stale.
+            fwd: Some(if status == 304 { Fwd::Stale } else { how.why.fwd() }),
+            fwd_status: Some(status),
             collapsed,
             detail: Some(how.why.word()),
             ..none
@@ -140,7 +141,7 @@ pub(super) fn failed(key: Option<&Key>, status: u16, now: Wall) -> Answer {
         body,
         now,
     );
-    Answer { origin: Origin::Failed, ..answer }
+    Answer { origin: Origin::Failed(status), ..answer }
 }
 
 /// The upstream confirmed a response that was not asked about, and may not stand in for what was asked for.
@@ -148,7 +149,7 @@ pub(super) fn confused(key: Option<&Key>, now: Wall) -> Answer {
     let mut proxy_status = Vec::new();
     ProxyError::HttpProtocolError
         .write("not modified, but another response than was asked about", &mut proxy_status);
-    own(
+    let answer = own(
         key,
         502,
         &[
@@ -158,7 +159,8 @@ pub(super) fn confused(key: Option<&Key>, now: Wall) -> Answer {
         ],
         b"The upstream answered about another response than it was asked about. Try again.\n",
         now,
-    )
+    );
+    Answer { origin: Origin::Failed(304), ..answer }
 }
 
 /// A refresh, while what it would refresh is being fetched.

@@ -108,8 +108,9 @@ pub(super) fn meta(
         stale_while_revalidate: Duration::ZERO,
         never_stale: true,
     });
-    // What came too old has been stale since then, not since it came.
-    let fresh_until = now.before(lifetime.initial_age).after(lifetime.lifetime);
+    // What came too old has been stale since it became so, not since it came.
+    let expired_for = lifetime.initial_age.saturating_sub(lifetime.lifetime);
+    let fresh_until = now.after(lifetime.fresh_for()).before(expired_for);
     Meta {
         status: response.status,
         received_at: now,

@@ -147,8 +147,8 @@ pub enum Action {
     },
     /// Put an entry from a farther tier into L1.
     Fill(Held),
-    /// Take what is stored under the key out of all tiers.
-    Discard,
+    /// Take what is stored under the key out of all tiers, and believe nothing that was asked for up to this time.
+    Discard(Wall),
     /// Store a complete response that was asked for at this time in all tiers.
     Keep(Wall, Held),
     /// Store a part of a response that was asked for at this time.

@@ -33,7 +33,7 @@ pub fn reply<'a>(
 ) -> Reply<'a> {
     let whole = |status, block: &[u8], body| Reply { status, fields: marked(block, entry, how, now), body };
     let asks = request.conditional || request.range;
-    if !asks || matches!(how.origin, Origin::Refused | Origin::Failed) {
+    if !asks || matches!(how.origin, Origin::Refused | Origin::Failed(_)) {
         return whole(entry.meta.status, entry.fields, Cow::Borrowed(entry.body));
     }
     let Entry { meta, .. } = entry;

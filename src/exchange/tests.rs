@@ -263,7 +263,7 @@ fn word(action: &Action) -> String {
         Action::Refresh => "refresh".into(),
         Action::Refetch => "refetch".into(),
         Action::Hand(fetched) => format!("hand {}", fetched.status),
-        Action::Discard => "discard".into(),
+        Action::Discard(_) => "discard".into(),
         Action::Vacate(token) => {
             assert_eq!(*token, TOKEN);
             "vacate".into()

@@ -17,6 +17,7 @@ use crate::http::{Fields, Key, Reason, RequestHead, ResponseHead, Verdict, stori
 use crate::store::Entry;
 use crate::time::Wall;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What answers if nothing better comes.
 #[derive(Debug)]
@@ -39,8 +40,8 @@ impl Exchange {
         self.phase = Phase::Ended;
         let about = Entry::read(held).filter(|entry| validators::selects(entry.fields, &head.fields));
         let Some(entry) = about else {
-            // Asked about again it would be answered so again.
-            actions.push(Action::Discard);
+            // Asked about again it would be answered so again. What was asked for since may well be true.
+            actions.push(Action::Discard(sent.at.before(Duration::from_millis(1))));
             actions.extend(token.map(Action::Vacate));
             let stand_in = StandIn { held: Rc::clone(held), changed_at: head.changed_at };
             let repeatable = context.refreshes && !self.request.has_body;
@@ -64,7 +65,7 @@ impl Exchange {
         actions.push(match verdict.store {
             Ok(_) => Action::Keep(sent.at, Rc::clone(&updated)),
             // The permission under which it was stored is taken back.
-            Err(_) => Action::Discard,
+            Err(_) => Action::Discard(context.now),
         });
         let origin = Origin::Revalidated { stored: verdict.store.is_ok() };
         let answer = Answer { origin, entry: updated };
@@ -124,11 +125,15 @@ impl Exchange {
         let length = head.response.content_length;
         let same_length = length.is_none_or(|length| usize::try_from(length) == Ok(entry.body.len()));
         if !same_length || !validators::selects(entry.fields, &head.fields) {
-            return (!same_length || entry.condition().is_some()).then_some(Action::Discard);
+            return (!same_length || entry.condition().is_some()).then_some(Action::Discard(context.now));
         }
         let (fields, response) = brought_up_to_date(&entry, head, context);
         let (verdict, updated) = self.rejudged(&entry, &fields, &response, sent, context);
-        Some(if verdict.store.is_ok() { Action::Keep(sent.at, updated) } else { Action::Discard })
+        Some(if verdict.store.is_ok() {
+            Action::Keep(sent.at, updated)
+        } else {
+            Action::Discard(context.now)
+        })
     }
 
     /// A stored response with its fields brought up to date, judged like a new one. It answered a GET, whatever

@@ -16,7 +16,7 @@ impl Exchange {
                     self.collapsed = Some(true);
                     self.why = match answer.origin {
                         Origin::StaleOnOpen | Origin::Refused => Reason::BreakerOpen,
-                        Origin::StaleOnError(_) | Origin::Failed => Reason::UpstreamFailed,
+                        Origin::StaleOnError(_) | Origin::Failed(_) => Reason::UpstreamFailed,
                         Origin::Upstream
                         | Origin::Revalidated { .. }
                         | Origin::L1

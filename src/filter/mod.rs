@@ -189,7 +189,7 @@ impl<H: Host> Worker<H> {
                     self.forget(self.host.wall(), slot.exchange.key()?.digest());
                 }
             }
-            Action::Discard => self.discard(slot.exchange.key()?.digest()),
+            Action::Discard(at) => self.discard(at, slot.exchange.key()?.digest()),
             Action::Refresh => self.refresh_for(slot),
             Action::Refetch => {
                 *flow = Flow::Pause;
@@ -247,11 +247,11 @@ impl<H: Host> Worker<H> {
             Origin::Upstream => Answered::Miss,
             Origin::Revalidated { .. } => Answered::Revalidated,
             Origin::StaleOnError(_) | Origin::StaleOnOpen => Answered::Stale,
-            Origin::Refused | Origin::Failed => Answered::Refused,
+            Origin::Refused | Origin::Failed(_) => Answered::Refused,
         };
         if matches!(
             answer.origin,
-            Origin::StaleOnError(_) | Origin::StaleOnOpen | Origin::Refused | Origin::Failed
+            Origin::StaleOnError(_) | Origin::StaleOnOpen | Origin::Refused | Origin::Failed(_)
         ) {
             self.counters.because(exchange.rule, exchange.why);
         }

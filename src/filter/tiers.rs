@@ -265,9 +265,9 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// What is stored under a key may not be reused any more.
-    pub(super) fn discard(&mut self, digest: Digest) {
-        self.forget(self.host.wall(), digest);
+    /// What is stored under a key may not be reused any more, nor what was asked for up to then.
+    pub(super) fn discard(&mut self, at: Wall, digest: Digest) {
+        self.forget(at, digest);
         if self.plan.l2.is_some() {
             self.later(Task::Delete(digest));
         }

@@ -76,7 +76,7 @@ fn encode_origin(origin: Origin) -> (u8, u16) {
         Origin::StaleOnError(status) => (4, status),
         Origin::StaleOnOpen => (5, 0),
         Origin::Refused => (6, 0),
-        Origin::Failed => (7, 0),
+        Origin::Failed(status) => (7, status),
         Origin::Revalidated { stored } => (8, u16::from(stored)),
     }
 }
@@ -90,7 +90,7 @@ fn decode_origin(origin: u8, status: u16) -> Option<Origin> {
         4 => Origin::StaleOnError(status),
         5 => Origin::StaleOnOpen,
         6 => Origin::Refused,
-        7 => Origin::Failed,
+        7 => Origin::Failed(status),
         8 => Origin::Revalidated { stored: status == 1 },
         _ => return None,
     })
@@ -118,7 +118,7 @@ mod tests {
             Origin::StaleOnError(502),
             Origin::StaleOnOpen,
             Origin::Refused,
-            Origin::Failed,
+            Origin::Failed(503),
             Origin::Revalidated { stored: true },
             Origin::Revalidated { stored: false },
         ];
@@ -167,10 +167,10 @@ mod tests {
                 Origin::L2,
                 Origin::L3,
                 Origin::StaleOnOpen,
-                Origin::Refused,
-                Origin::Failed
+                Origin::Refused
             ]),
             any::<u16>().prop_map(Origin::StaleOnError),
+            any::<u16>().prop_map(Origin::Failed),
             any::<bool>().prop_map(|stored| Origin::Revalidated { stored }),
         ];
         let entry = prop::collection::vec(any::<u8>(), 0..20);

@@ -63,6 +63,7 @@ pub enum Origin {
     StaleOnOpen,
     /// The plugin's own refusal: the circuit is open and there is no copy.
     Refused,
-    /// The plugin's own word for the upstream's failure, whose answer is not to be shared.
-    Failed,
+    /// The plugin's own word for an answer of the upstream that is not to be passed on, with this status: a failure,
+    /// or a 304 about another response.
+    Failed(u16),
 }

@@ -60,6 +60,18 @@ fn each_origin_has_its_cache_status() {
         (Origin::L2, false, UriMiss, "breakwater; hit; ttl=9; detail=l2"),
         (Origin::L3, false, UriMiss, "breakwater; hit; ttl=9; detail=l3"),
         (Origin::L2, true, UriMiss, "breakwater; hit; ttl=9; detail=l2"),
+        (
+            Origin::Failed(503),
+            true,
+            UpstreamFailed,
+            "breakwater; fwd=miss; fwd-status=503; collapsed; detail=upstream-failed",
+        ),
+        (
+            Origin::Failed(304),
+            false,
+            UpstreamFailed,
+            "breakwater; fwd=stale; fwd-status=304; detail=upstream-failed",
+        ),
         (Origin::Upstream, true, VaryMiss, "breakwater; fwd=vary-miss; collapsed; ttl=9"),
         (Origin::Upstream, true, Stale, "breakwater; fwd=stale; collapsed; ttl=9"),
         (

@@ -65,6 +65,21 @@ fn what_came_too_old_has_been_stale_since_it_became_so() {
 }
 
 #[test]
+fn an_age_beyond_all_dates_makes_nothing_fresh() {
+    let ages = Lifetime {
+        lifetime: Duration::from_secs(1 << 31),
+        initial_age: Duration::from_secs(1 << 31),
+        ..LIFETIME
+    };
+    let aged = Lifetime { initial_age: Duration::from_millis(u64::MAX), ..ages };
+    for (lifetime, fresh_until) in [(ages, NOW), (aged, Wall(0))] {
+        let bytes = copy(&[(":status", "200")], Some(lifetime)).into_entry(None);
+        let meta = Entry::read_foreign(&bytes, NOW).unwrap().meta;
+        assert_eq!(meta.fresh_until, fresh_until);
+    }
+}
+
+#[test]
 fn a_copy_without_a_lifetime_is_of_this_moment_only_and_keeps_its_age() {
     let copy = copy(&[(":status", "200"), ("age", "9")], None);
     assert!(!copy.is_kept());

@@ -45,7 +45,7 @@ fn a_failure_is_kept_only_for_as_long_as_it_says_itself() {
 #[test]
 fn a_failure_that_may_not_be_shared_is_told_the_waiters_without_a_byte_of_it() {
     let actions = Driven::get().fetches().on(head("503", &[("set-cookie", "a=b")]));
-    assert_eq!(words(&actions), "record failure, end with failed 503, relay set-cookie");
+    assert_eq!(words(&actions), "record failure, end with failed(503) 503, relay set-cookie");
 }
 
 #[test]

@@ -92,13 +92,25 @@ fn a_confirmation_of_another_response_confirms_nothing_and_all_is_asked_for_agai
 }
 
 #[test]
+fn a_confirmation_of_another_response_says_nothing_of_what_was_asked_for_since() {
+    let mut driven = validates();
+    driven.now = NOW.after(secs(5));
+    let actions = driven.on(confirmation(&[("etag", "\"2\"")]));
+    let until = actions.iter().find_map(|action| match action {
+        Action::Discard(at) => Some(*at),
+        _ => None,
+    });
+    assert!(until.is_some_and(|until| until < NOW), "{until:?}");
+}
+
+#[test]
 fn what_a_refetch_brings_is_handed_on_unless_it_failed_and_the_stale_copy_may_stand_in() {
     for (brought, late, expected) in [
         (refetched(404), false, "hand 404"),
         (refetched(503), false, "serve stale for 503"),
         (refetched(503), true, "hand 503"),
         (Event::Refetched(None), false, "serve stale for 304"),
-        (Event::Refetched(None), true, "serve own 502"),
+        (Event::Refetched(None), true, "serve failed(304) 502"),
     ] {
         let mut driven = validates();
         driven.on(confirmation(&[("etag", "\"2\"")]));
@@ -114,7 +126,7 @@ fn what_is_sent_again_is_not_sent_a_third_time() {
     // Nobody waits for a refresh, and it has failed.
     let mut refresh = validates();
     refresh.exchange.sender = Sender::Refresh(Wall(0));
-    let failed = "record success, discard, vacate, serve own 502";
+    let failed = "record success, discard, vacate, serve failed(304) 502";
     assert_eq!(words(&refresh.on(confirmation(&other))), failed);
     let mut nowhere = validates();
     nowhere.refreshes = false;
