@@ -22,14 +22,9 @@ fn ask(method: &str, body: &str) -> Request {
     Request::new(method, "/search").header("content-type", "text/plain").body(body)
 }
 
-/// POST too is told apart by its body, here and on the way back.
-fn with_post(config: &mut Value) {
-    let listeners = config["static_resources"]["listeners"].as_array_mut().unwrap();
-    for listener in listeners.iter_mut().filter(|listener| listener["name"] != "breakwater_redis") {
-        let filters = &mut listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"];
-        let plugin = &mut filters[0]["typed_config"]["config"]["configuration"]["value"];
-        plugin["defaults"]["cache"]["key"]["body"]["methods"] = json!(["QUERY", "POST"]);
-    }
+/// POST too is told apart by its body.
+fn with_post() -> Value {
+    json!({"defaults": {"cache": {"key": {"body": {"methods": ["QUERY", "POST"]}}}}})
 }
 
 fn conditions(seen: &Seen) -> usize {
@@ -63,16 +58,8 @@ async fn a_body_that_ends_with_trailers_has_ended() {
     let _turn = turn::shared().await;
     let origin = echo("max-age=60").await;
     let redis = Redis::start().await;
-    let envoy = Recipe::shipped()
-        .edit(|config| {
-            let edge = &mut config["static_resources"]["listeners"][0];
-            let http = &mut edge["filter_chains"][0]["filters"][0]["typed_config"];
-            http["http_protocol_options"]["enable_trailers"] = true.into();
-        })
-        .origin(origin.address())
-        .redis(redis.address())
-        .start()
-        .await;
+    let envoy =
+        Recipe::shipped().with_trailers().origin(origin.address()).redis(redis.address()).start().await;
     let head = b"QUERY /search HTTP/1.1\r\nhost: wall.test\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n".as_slice();
     let with_trailers = [head, b"3\r\nabc\r\n0\r\nx-check: 1\r\n\r\n"].concat();
     let empty = [head, b"0\r\nx-check: 1\r\n\r\n"].concat();
@@ -99,7 +86,7 @@ async fn a_stale_answer_to_query_is_validated_and_one_to_post_is_fetched_anew() 
         reply.header("cache-control", "max-age=0").header("etag", "\"one\"")
     })
     .await;
-    let envoy = Recipe::shipped().edit(with_post).origin(origin.address()).start().await;
+    let envoy = Recipe::shipped().plugin(&with_post()).origin(origin.address()).start().await;
     for (method, again) in [("QUERY", "0"), ("POST", "3")] {
         send(envoy.address(), &ask(method, "x")).await;
         let answer = send(envoy.address(), &ask(method, "x")).await;

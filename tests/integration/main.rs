@@ -21,6 +21,7 @@ mod refreshes;
 mod searches;
 mod tiers;
 mod upstream_failures;
+mod validation;
 mod variants;
 mod waves;
 mod writes;
