@@ -80,6 +80,21 @@ simulation: ## The whole plugin in a seeded simulation: many workers, lost and l
 	$(call say,simulation)
 	@$(CARGO) test --quiet --test simulation
 
+# What reads bytes from outside; the properties of the breaker and of an exchange come on top.
+READERS := ^(config|flight|http|redis|store)::
+
+.PHONY: test-deep
+test-deep: DEEP := 100
+test-deep: ## Millions of generated cases instead of thousands, and 20,000 seeds of the simulation (or DEEP=n)
+	$(call say,test-deep)
+	@mkdir -p target; rm -f target/cases.tsv
+	@BREAKWATER_DEEP=$(DEEP) BREAKWATER_CASES=$$PWD/target/cases.tsv \
+	  $(CARGO) test --quiet --lib -- --test-threads=$$(($$(nproc) + 1))
+	@awk -F '\t' '{all += $$1} $$2 ~ /$(READERS)/ {readers += $$1} \
+	  END {printf "%d properties passed %d generated cases, %d of them where bytes from outside are read\n", NR, all, readers; \
+	    if (readers < 1000000) {print "breakwater: that is less than a million" > "/dev/stderr"; exit 1}}' target/cases.tsv
+	@BREAKWATER_SEEDS=20000 $(CARGO) test --quiet --test simulation
+
 .PHONY: validate
 validate: wasm envoy ## Have Envoy check envoy/*.yaml, and docker-compose its file
 	$(call say,validate)

@@ -17,6 +17,8 @@ pub mod http;
 pub mod redis;
 pub mod store;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod time;
 
 /// What Envoy calls when it has loaded the module: picks the role of each root context.

@@ -38,6 +38,7 @@ pub(super) fn healthy_period(policy: &plan::Breaker, step: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::breaker::tests::POLICY;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     #[test]
@@ -70,7 +71,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
+        #![proptest_config(cases(256))]
 
         #[test]
         fn any_stay_is_within_its_bounds(open in any::<u64>(), cap in any::<u64>(), step in 0u32..70, random: u64) {

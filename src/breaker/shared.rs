@@ -121,6 +121,7 @@ const MAX_ERA: u64 = 1 << 48;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     const OPEN: Shared =
@@ -184,7 +185,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
+        #![proptest_config(cases(256))]
 
         #[test]
         fn what_is_written_is_read_again(record in record()) {

@@ -93,6 +93,7 @@ const SPAN: u64 = BUCKETS as u64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -154,7 +155,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
+        #![proptest_config(cases(128))]
 
         #[test]
         fn it_counts_as_a_list_of_all_samples_would(

@@ -43,6 +43,7 @@ const FIRST_FIELD: u8 = 0x0a;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -80,6 +81,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn any_bytes_are_a_struct_or_none(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let mut tagged = vec![FIRST_FIELD];

@@ -23,6 +23,36 @@ pub enum Interest {
     None,
 }
 
+/// Whose a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A client's.
+    Client,
+    /// The plugin's, to have fetched anew what a client got stale: nobody waits for its answer. What it is to replace
+    /// was received at this time.
+    Refresh(Wall),
+    /// The plugin's, in place of a client's whose own asked about a stored response and was told of another.
+    Refetch,
+}
+
+impl Sender {
+    /// Whether nobody waits for the answer.
+    pub fn is_refresh(self) -> bool {
+        matches!(self, Self::Refresh(_))
+    }
+}
+
+/// What a [`Sender::Refetch`] brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// The status code.
+    pub status: u16,
+    /// All its fields.
+    pub fields: Fields,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
 /// Which way a request takes from L1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -83,6 +113,8 @@ pub enum Event {
     Piece(Vec<u8>),
     /// The response is complete.
     Complete,
+    /// The request was sent again, and this is the answer, if one came.
+    Refetched(Option<Fetched>),
     /// The flight it waits in ended.
     Ended(Outcome),
     /// It has waited for as long as it may.
@@ -125,6 +157,10 @@ pub enum Action {
     End(Token, Outcome),
     /// Have the resource fetched anew in the background.
     Refresh,
+    /// Hold the response and send the client's request again: answer with `Refetched`.
+    Refetch,
+    /// Answer the client with what that brought.
+    Hand(Fetched),
     /// The flight's leader is lost.
     Vacate(Token),
     /// A waiter leaves its place.

@@ -9,7 +9,8 @@
 //!          │             ▼
 //!          ├──────────► Asking ─► Fetching ─┬─► Copying ─► Ended
 //!          │             ▲                  ├─► Relaying   (not to be shared, or not for us)
-//!          └─► LookingUp ┘                  └─► Ended      (failed, and a stale copy stands in)
+//!          └─► LookingUp ┘                  ├─► Ended      (failed, and a stale copy stands in)
+//!                                           └─► Refetching ─► Ended (told of another response than it asked about)
 //! ```
 //!
 //! Every event is defined in every phase; one that cannot matter there changes nothing.
@@ -28,7 +29,7 @@ mod tests;
 
 pub use answer::{FROM_L1, Served, marked, served, served_until};
 pub use copy::Copy;
-pub use event::{Action, Event, Head, Held, Interest, Lookup, Route};
+pub use event::{Action, Event, Fetched, Head, Held, Interest, Lookup, Route, Sender};
 pub use reply::{Reply, reply};
 pub use reuse::{answers, fits, may_refresh};
 
@@ -41,6 +42,7 @@ use crate::http::{Fields, Reason, RequestHead};
 use crate::store::Entry;
 use crate::time::Wall;
 use std::rc::Rc;
+use validation::StandIn;
 
 /// What an exchange may know besides its own state.
 #[derive(Clone, Copy, Debug)]
@@ -73,8 +75,8 @@ pub struct Exchange {
     /// Where its key is in the form that an earlier response gave to the query: what that said, and the key as the
     /// request has it.
     pub searched: Option<(NoVarySearch, Key)>,
-    /// Of a refresh of ours, for which nobody waits: when what it is to replace was received.
-    pub refresh: Option<Wall>,
+    /// Whose it is.
+    pub sender: Sender,
     /// Whether it waited in a flight: `Some(true)` if that gave it its answer.
     pub collapsed: Option<bool>,
     phase: Phase,
@@ -92,6 +94,8 @@ enum Phase {
     Asking { token: Option<Token>, held: Option<Held> },
     /// The upstream is asked.
     Fetching { token: Option<Token>, held: Option<Held>, permit: Option<Permit>, sent: Sent },
+    /// The response that came confirms another than was asked about; the request is sent again.
+    Refetching(StandIn),
     /// The response passes and is copied.
     Copying { token: Option<Token>, copy: Copy },
     /// The response passes.
@@ -117,7 +121,7 @@ impl Exchange {
             fields,
             why,
             searched: None,
-            refresh: None,
+            sender: Sender::Client,
             collapsed: None,
             phase: Phase::Arrived { held },
         }
@@ -136,7 +140,7 @@ impl Exchange {
             // ## Arrived => LookingUp | Asking: the lead is ours
             (Phase::Arrived { held }, Event::Led(token, fresh)) => self.lead(token, held, fresh, context),
             // ## Arrived => Waiting
-            (Phase::Arrived { .. }, Event::Watching(token, place)) if self.refresh.is_some() => {
+            (Phase::Arrived { .. }, Event::Watching(token, place)) if self.sender.is_refresh() => {
                 // It is being fetched already.
                 vec![Action::Leave(token, place), Action::Serve(answer::needless(self.key(), context.now))]
             }
@@ -203,6 +207,11 @@ impl Exchange {
                 record.into_iter().chain(token.map(Action::Vacate)).collect()
             }
 
+            // ## Refetching => Ended
+            (Phase::Refetching(stand_in), Event::Refetched(fetched)) => {
+                vec![self.refetched(fetched, stand_in, context)]
+            }
+
             // ## Copying => Copying | Relaying
             (Phase::Copying { token, mut copy }, Event::Piece(piece)) => {
                 if copy.add(&piece, context.max_body_bytes) {
@@ -235,7 +244,9 @@ impl Exchange {
                 Event::Gone,
             ) => token.map(Action::Vacate).into_iter().collect(),
 
-            (Phase::Arrived { .. } | Phase::Relaying | Phase::Ended, Event::Gone) => Vec::new(),
+            (Phase::Arrived { .. } | Phase::Refetching(_) | Phase::Relaying | Phase::Ended, Event::Gone) => {
+                Vec::new()
+            }
             // ## anything else stays as it is
             (phase, _) => {
                 self.phase = phase;

@@ -3,7 +3,7 @@
 //! Two questions: does it fit, by permission and selection, and is it fresh enough for this client? A request's own
 //! wishes (§5.2.1) count only where the rule honours them.
 
-use super::{Context, Exchange, Held};
+use super::{Context, Exchange, Held, Sender};
 use crate::config::plan::Advice;
 use crate::http::key::Key;
 use crate::http::no_vary_search::NoVarySearch;
@@ -19,12 +19,15 @@ impl Exchange {
     pub(super) fn may_refresh(&self, held: &Held, context: &Context<'_>) -> bool {
         let advice = context.rule.cache.request_directives;
         let may = |entry: Entry<'_>| may_refresh(&entry, &self.request, advice, context.now);
-        self.refresh.is_none() && context.refreshes && Entry::read(held).is_some_and(may)
+        self.sender == Sender::Client && context.refreshes && Entry::read(held).is_some_and(may)
     }
 
     /// Whether a response that fits may be reused as it is. A refresh is there to find a fresher one.
     pub(super) fn answers(&self, entry: &Entry<'_>, context: &Context<'_>) -> bool {
-        let is_news = self.refresh.is_none_or(|known| entry.meta.received_at > known);
+        let is_news = match self.sender {
+            Sender::Refresh(known) => entry.meta.received_at > known,
+            Sender::Client | Sender::Refetch => true,
+        };
         is_news && answers(entry, &self.request, context.rule.cache.request_directives, context.now)
     }
 
@@ -38,7 +41,11 @@ impl Exchange {
         let entry = Entry::read(held).filter(|entry| self.is_cacheable() && self.fits(entry))?;
         // A part that is wanted only of one representation is for the upstream to judge. And whoever asks about what is
         // stored by POST is told 412, not 304 (RFC 9110 §13.1.2).
-        let asks = context.rule.cache.enabled && !self.request.if_range && is_safe(&self.fields);
+        // What is sent again is to bring all of it, whatever is stored meanwhile.
+        let asks = context.rule.cache.enabled
+            && !self.request.if_range
+            && is_safe(&self.fields)
+            && self.sender != Sender::Refetch;
         entry.condition().filter(|_| asks)
     }
 

@@ -6,7 +6,7 @@ mod rules;
 mod table;
 mod validation;
 
-use super::{Action, Context, Event, Exchange, Head, Held, Interest, Lookup, Phase, Route};
+use super::{Action, Context, Event, Exchange, Fetched, Head, Held, Interest, Lookup, Phase, Route, Sender};
 use crate::breaker::{self, Admission, Breaker, Permit};
 use crate::config::plan::{Cache, Plan, Rule};
 use crate::flight::{Answer, Origin, Outcome, Token};
@@ -29,6 +29,7 @@ struct Driven {
     rule: Rule,
     now: Wall,
     remote: bool,
+    refreshes: bool,
 }
 
 impl Driven {
@@ -55,7 +56,7 @@ impl Driven {
             _ => Interest::Invalidates(key),
         };
         let exchange = Exchange::new(0, interest, request, fields, Reason::UriMiss, held);
-        Self { exchange, rule, now: NOW, remote: true }
+        Self { exchange, rule, now: NOW, remote: true, refreshes: true }
     }
 
     fn get() -> Self {
@@ -67,7 +68,7 @@ impl Driven {
             rule: &self.rule,
             now: self.now,
             remote: self.remote,
-            refreshes: false,
+            refreshes: self.refreshes,
             max_body_bytes: LARGEST_BODY,
         };
         self.exchange.on(event, &context)
@@ -216,6 +217,10 @@ fn piece(len: usize) -> Event {
     Event::Piece(vec![b'x'; len])
 }
 
+fn refetched(status: u16) -> Event {
+    Event::Refetched(Some(Fetched { status, fields: Fields::new(), body: Vec::new() }))
+}
+
 fn told(origin: Origin, entry: Held) -> Event {
     Event::Ended(Outcome::Answer(Answer { origin, entry }))
 }
@@ -256,6 +261,8 @@ fn word(action: &Action) -> String {
             }
         }
         Action::Refresh => "refresh".into(),
+        Action::Refetch => "refetch".into(),
+        Action::Hand(fetched) => format!("hand {}", fetched.status),
         Action::Discard => "discard".into(),
         Action::Vacate(token) => {
             assert_eq!(*token, TOKEN);

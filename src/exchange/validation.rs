@@ -1,10 +1,13 @@
 //! The upstream confirmed a stored response with 304 (RFC 9111 §4.3.3, §4.3.4).
 //!
 //! The stored fields are brought up to date, and the result is judged like a new response: whatever the 304 says about
-//! sharing and keeping binds from now on, also for those who wait. A 304 that is about another response than the one
-//! asked about confirms nothing: then the stored one answers only where it may stand in for a failure.
+//! sharing and keeping binds from now on, also for those who wait.
+//!
+//! A 304 that is about another response than the one asked about confirms nothing (§4.3.4). The client cannot be told
+//! so, and its request is gone: it is sent again, for all of the response, and whoever waits asks anew. Where no way
+//! leads back to the plugin, the stored response answers if it may stand in for a failure.
 
-use super::event::{Action, Head, Held};
+use super::event::{Action, Fetched, Head, Held, Sender};
 use super::{Context, Exchange, Phase, Sent, answer, copy, serve_all};
 use crate::breaker;
 use crate::flight::{Answer, Origin, Token};
@@ -12,7 +15,16 @@ use crate::http::request::Method;
 use crate::http::storing::SetCookie;
 use crate::http::{Fields, Key, Reason, RequestHead, ResponseHead, Verdict, storing, update, validators};
 use crate::store::Entry;
+use crate::time::Wall;
 use std::rc::Rc;
+
+/// What answers if nothing better comes.
+#[derive(Debug)]
+pub(super) struct StandIn {
+    held: Held,
+    /// What was received up to then may not stand in.
+    changed_at: Wall,
+}
 
 impl Exchange {
     pub(super) fn confirmed(
@@ -27,14 +39,17 @@ impl Exchange {
         self.phase = Phase::Ended;
         let about = Entry::read(held).filter(|entry| validators::selects(entry.fields, &head.fields));
         let Some(entry) = about else {
-            let answer = match self.usable_on_error(Rc::clone(held), head.changed_at, context.now) {
-                Some(entry) => Answer { origin: Origin::StaleOnError(304), entry },
-                None => answer::confused(self.key(), context.now),
-            };
-            self.why = Reason::UpstreamFailed;
             // Asked about again it would be answered so again.
             actions.push(Action::Discard);
-            actions.extend(serve_all(token, answer));
+            actions.extend(token.map(Action::Vacate));
+            let stand_in = StandIn { held: Rc::clone(held), changed_at: head.changed_at };
+            let repeatable = context.refreshes && !self.request.has_body;
+            if repeatable && self.sender == Sender::Client {
+                self.phase = Phase::Refetching(stand_in);
+                actions.push(Action::Refetch);
+            } else {
+                actions.push(self.refetched(None, stand_in, context));
+            }
             return;
         };
         let (fields, response) = brought_up_to_date(&entry, head, context);
@@ -68,6 +83,31 @@ impl Exchange {
 }
 
 impl Exchange {
+    /// The request was sent again, or could not be.
+    pub(super) fn refetched(
+        &mut self,
+        fetched: Option<Fetched>,
+        stand_in: StandIn,
+        context: &Context<'_>,
+    ) -> Action {
+        let status = fetched.as_ref().map_or(304, |fetched| fetched.status);
+        let failed = fetched.as_ref().is_none_or(|fetched| breaker::is_failure(fetched.status));
+        let StandIn { held, changed_at } = stand_in;
+        // A refresh is there to find a fresher one, and nobody waits for it.
+        let may_stand_in = failed && !self.sender.is_refresh();
+        let stale = self.usable_on_error(held, changed_at, context.now).filter(|_| may_stand_in);
+        match (stale, fetched) {
+            (None, Some(fetched)) => Action::Hand(fetched),
+            (stale, _) => {
+                self.why = Reason::UpstreamFailed;
+                Action::Serve(match stale {
+                    Some(entry) => Answer { origin: Origin::StaleOnError(status), entry },
+                    None => answer::confused(self.key(), context.now),
+                })
+            }
+        }
+    }
+
     /// What the answer to HEAD says of the response that is stored for GET (RFC 9111 §4.3.5): its fields bring that up
     /// to date, or show that it is not what the upstream has now.
     pub(super) fn told_by_head(

@@ -25,7 +25,7 @@ mod tick;
 mod tiers;
 
 use crate::config::plan::{Plan, Rule};
-use crate::exchange::{Action, Context, Event, Exchange, Served, fits, reply};
+use crate::exchange::{Action, Context, Event, Exchange, Sender, Served, fits, reply};
 use crate::flight::stripe::WorkerId;
 use crate::flight::{Answer, Origin};
 use crate::host::{CalloutId, Flow, Host, QueueId, Role, StreamId};
@@ -190,6 +190,11 @@ impl<H: Host> Worker<H> {
             }
             Action::Discard => self.discard(slot.exchange.key()?.digest()),
             Action::Refresh => self.refresh_for(slot),
+            Action::Refetch => {
+                *flow = Flow::Pause;
+                self.refetch(stream, &slot.exchange.fields);
+            }
+            Action::Hand(fetched) => self.hand(stream, &slot.exchange, &fetched),
             Action::Vacate(token) => self.vacate(token),
             Action::Leave(token, place) => self.flights.table.leave(token, place),
             Action::Record(permit, outcome) => self.record(slot.breaker, permit, outcome),
@@ -249,7 +254,7 @@ impl<H: Host> Worker<H> {
         ) {
             self.counters.because(exchange.rule, exchange.why);
         }
-        self.account(stream, exchange.rule, answered);
+        self.account(stream, exchange.rule, exchange.sender, answered);
         // Entries in memory were read before; one that is not whole would be a defect, answered as such.
         match Entry::read(&answer.entry) {
             Some(entry) => {
@@ -294,11 +299,15 @@ impl<H: Host> Worker<H> {
             self.counters.because(exchange.rule, reason);
         }
         let passed = !asked || (!rule.cache.enabled && exchange.collapsed.is_none());
-        self.account(stream, exchange.rule, if passed { Answered::Pass } else { Answered::Miss });
+        let answered = if passed { Answered::Pass } else { Answered::Miss };
+        self.account(stream, exchange.rule, exchange.sender, answered);
     }
 
-    fn account(&mut self, stream: StreamId, rule_index: usize, answered: Answered) {
-        self.counters.answered(rule_index, answered);
+    fn account(&mut self, stream: StreamId, rule_index: usize, sender: Sender, answered: Answered) {
+        // What the plugin sends itself is no client's request.
+        if sender == Sender::Client {
+            self.counters.answered(rule_index, answered);
+        }
         self.host.annotate(stream, "outcome", answered.word());
         // Without a rule of the operator's there is no name to tell, and on the hot path each word costs.
         if let Some(rule) = self.plan.rules.get(rule_index) {

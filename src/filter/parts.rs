@@ -5,13 +5,14 @@
 //! when that makes the whole, the whole is stored. Responses that vary are not kept in parts.
 
 use super::Worker;
+use super::request::Asked;
 use super::slots::Filled;
 use crate::config::plan::Rule;
 use crate::exchange::{Held, answers, marked};
 use crate::host::{Host, StreamId};
 use crate::http::content_range::ContentRange;
 use crate::http::key::{Digest, Key};
-use crate::http::{Fields, RequestHead, partial, range};
+use crate::http::{Fields, partial, range};
 use crate::store::entry::Meta;
 use crate::store::{Entry, l1};
 use crate::telemetry::Answered;
@@ -19,14 +20,8 @@ use crate::time::Wall;
 
 impl<H: Host> Worker<H> {
     /// Answers a request for one range from the part that L1 holds of it.
-    pub(super) fn answer_part(
-        &mut self,
-        stream: StreamId,
-        rule_index: usize,
-        key: &Key,
-        request: &RequestHead,
-        fields: &Fields,
-    ) -> bool {
+    pub(super) fn answer_part(&mut self, stream: StreamId, asked: &Asked<'_>) -> bool {
+        let Asked { rule_index, key, request, fields, sender } = *asked;
         let mut lines = fields.values(b"range");
         let (Some(line), None) = (lines.next(), lines.next()) else { return false };
         let now = self.host.wall();
@@ -48,7 +43,7 @@ impl<H: Host> Worker<H> {
             partial::answer(entry.fields, &stored, entry.body, part)
         });
         let Some((block, body)) = answer else { return false };
-        self.account(stream, rule_index, Answered::HitL1);
+        self.account(stream, rule_index, sender, Answered::HitL1);
         let how = super::request::from_l1(super::rule(&self.plan, rule_index));
         self.answer(stream, 206, &marked(block.as_block(), &entry, how, now), &body);
         true

@@ -6,15 +6,21 @@
 //! flight is under way already, it ends at once. It bears a mark with a secret of this process, so that it is not
 //! answered with the stale copy again, and nobody outside can send one.
 //!
+//! A *refetch* goes the same way with another mark, in place of a request that the upstream told of another response
+//! than it asked about (`exchange::validation`): the client's request once more, and the client gets what comes.
+//!
 //! A worker has one refresh per key under way, and so many in all; beyond, the stale answer stands until the next.
 
 use super::tasks::Task;
 use super::tiers::Purpose;
-use super::{Slot, Worker};
-use crate::host::{Host, StreamId};
+use super::{At, Slot, Worker};
+use crate::exchange::{Event, Exchange, Fetched, Sender};
+use crate::host::{CalloutId, Host, StreamId};
 use crate::http::Fields;
+use crate::http::end_to_end::end_to_end;
 use crate::http::key::Digest;
-use crate::telemetry::Occurrence;
+use crate::telemetry::{Answered, Occurrence};
+use crate::time::Wall;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -41,13 +47,13 @@ pub(super) fn prepare(host: &impl Host) {
 }
 
 impl<H: Host> Worker<H> {
-    /// Whether a request is a refresh of ours. The mark is for nobody else, and is taken off.
-    pub(super) fn unmark(&self, stream: StreamId, fields: &mut Fields) -> bool {
-        let Some(mark) = fields.get(MARK.as_bytes()) else { return false };
-        let own = !self.refreshes.secret.is_empty() && mark == self.refreshes.secret;
+    /// Whose a request is. The mark is for nobody else, and is taken off.
+    pub(super) fn unmark(&self, stream: StreamId, fields: &mut Fields) -> Sender {
+        let Some(mark) = fields.get(MARK.as_bytes()) else { return Sender::Client };
+        let sender = sender(mark, &self.refreshes.secret);
         *fields = Fields::of(fields.iter().filter(|(name, _)| *name != MARK.as_bytes()));
         self.host.set_request_field(stream, MARK, None);
-        own
+        sender
     }
 
     /// Whether what a request asks for can be fetched anew: without its body it would be another request.
@@ -66,21 +72,26 @@ impl<H: Host> Worker<H> {
             return;
         }
         self.refreshes.under_way.insert(digest);
-        let fields = marked(request, &self.refreshes.secret);
+        let fields = refresh(request, &self.refreshes.secret);
         self.later(Task::Refresh { digest, fields });
     }
 
     /// In a root callback: sends a refresh.
     pub(super) fn send_refresh(&mut self, digest: Digest, fields: &Fields) {
+        if self.fetch(fields, Purpose::Refresh(digest)) {
+            self.counters.occurred(Occurrence::RefreshBegun);
+        } else {
+            self.refreshed(digest, false);
+        }
+    }
+
+    /// In a root callback: sends a request of the plugin's own; whether that could be done.
+    fn fetch(&mut self, fields: &Fields, purpose: Purpose) -> bool {
         let cluster = self.plan.refresh.as_deref().unwrap_or_default();
         let begun = self.host.mono();
-        match self.host.fetch(cluster, fields, TIMEOUT) {
-            Some(callout) => {
-                self.counters.occurred(Occurrence::RefreshBegun);
-                self.tiers.callouts.insert(callout, (Purpose::Refresh(digest), begun));
-            }
-            None => self.refreshed(digest, false),
-        }
+        let callout = self.host.fetch(cluster, fields, TIMEOUT);
+        self.tiers.callouts.extend(callout.map(|callout| (callout, (purpose, begun))));
+        callout.is_some()
     }
 
     /// A refresh is over.
@@ -89,6 +100,37 @@ impl<H: Host> Worker<H> {
         if !answered {
             self.counters.occurred(Occurrence::RefreshFailed);
         }
+    }
+
+    /// Has a stream's request sent again.
+    pub(super) fn refetch(&mut self, stream: StreamId, request: &Fields) {
+        self.counters.occurred(Occurrence::Refetched);
+        self.later(Task::Refetch(stream, refetch(request, &self.refreshes.secret)));
+    }
+
+    /// In a root callback: sends a request again.
+    pub(super) fn send_refetch(&mut self, stream: StreamId, fields: &Fields) {
+        // Its client may be gone meanwhile.
+        if self.streams.contains_key(&stream) && !self.fetch(fields, Purpose::Refetch(stream)) {
+            self.drive(stream, Event::Refetched(None), At::Later);
+        }
+    }
+
+    /// A refetch is over.
+    pub(super) fn refetched(&mut self, callout: CalloutId, stream: StreamId) {
+        let fetched = self.host.fetched(callout, MAX_REFETCHED).and_then(|(fields, body)| {
+            let status = std::str::from_utf8(fields.get(b":status")?).ok()?.parse().ok()?;
+            Some(Fetched { status, fields, body })
+        });
+        self.drive(stream, Event::Refetched(fetched), At::Later);
+    }
+
+    /// Answers a client with what the refetch brought: its Cache-Status has been written on that way.
+    pub(super) fn hand(&mut self, stream: StreamId, exchange: &Exchange, fetched: &Fetched) {
+        self.account(stream, exchange.rule, exchange.sender, Answered::Miss);
+        let fields = end_to_end(&fetched.fields);
+        let age = fetched.fields.get(b"age").map(|age| (&b"age"[..], age));
+        self.answer(stream, fetched.status, &Fields::of(fields.iter().chain(age)), &fetched.body);
     }
 
     /// Has the resource of a request that was answered fetched anew.
@@ -100,28 +142,56 @@ impl<H: Host> Worker<H> {
 }
 
 /// The request once more: for all of the response, whatever the client holds or wanted of it.
-fn marked(request: &Fields, secret: &[u8]) -> Fields {
-    let again = request.iter().filter(|(name, _)| {
-        !name.starts_with(b"if-") && !name.starts_with(b"x-envoy-") && !LEFT_OUT.contains(name)
-    });
+fn refresh(request: &Fields, secret: &[u8]) -> Fields {
+    let wants = |name: &[u8]| name.starts_with(b"if-") || matches!(name, b"range" | b"cache-control");
+    again(request, wants, secret)
+}
+
+/// The request once more. A GET answers a HEAD too, and its body is not sent; but there are no parts of it (RFC 9110
+/// §14.2).
+fn refetch(request: &Fields, secret: &[u8]) -> Fields {
+    let is_head = request.get(b":method") == Some(b"HEAD");
+    again(request, |name| is_head && matches!(name, b"range" | b"if-range"), &refetch_mark(secret))
+}
+
+fn again(request: &Fields, leaves_out: impl Fn(&[u8]) -> bool, mark: &[u8]) -> Fields {
+    let kept = request
+        .iter()
+        .filter(|(name, _)| !name.starts_with(b"x-envoy-") && !LEFT_OUT.contains(name) && !leaves_out(name));
     let method = [(&b":method"[..], &b"GET"[..])];
-    let mark = [(MARK.as_bytes(), secret)];
-    Fields::of(method.into_iter().chain(again).chain(mark).collect::<Vec<_>>())
+    let mark = [(MARK.as_bytes(), mark)];
+    Fields::of(method.into_iter().chain(kept).chain(mark).collect::<Vec<_>>())
+}
+
+/// Whose a request with this mark is. Hashes are compared, for how long that takes tells nothing of the secret.
+fn sender(mark: &[u8], secret: &[u8]) -> Sender {
+    let is = |own: &[u8]| blake3::hash(mark) == blake3::hash(own);
+    if secret.is_empty() {
+        Sender::Client
+    } else if is(secret) {
+        Sender::Refresh(Wall::default())
+    } else if is(&refetch_mark(secret)) {
+        Sender::Refetch
+    } else {
+        Sender::Client
+    }
+}
+
+fn refetch_mark(secret: &[u8]) -> Vec<u8> {
+    [secret, REFETCH].concat()
 }
 
 /// The field that marks a refresh, in lower case.
 pub(super) const MARK: &str = "x-breakwater-refresh";
 const SECRET_KEY: &[u8] = b"secret/1";
-const LEFT_OUT: [&[u8]; 6] = [
-    b":method",
-    b"range",
-    b"cache-control",
-    b"content-length",
-    b"transfer-encoding",
-    b"x-breakwater-refresh",
-];
+/// Behind the secret, in the mark of a refetch.
+const REFETCH: &[u8] = b"/refetch";
+const LEFT_OUT: [&[u8]; 4] = [b":method", b"content-length", b"transfer-encoding", b"x-breakwater-refresh"];
 /// Refreshes under way in one worker.
 const MAX_UNDER_WAY: usize = 256;
+/// Largest body of a refetch, in bytes: it passes through the VM's memory as a whole, one at a time. It may be larger than
+/// what is stored, for a client waits for it.
+const MAX_REFETCHED: usize = 16 * 1024 * 1024;
 /// Longer than any route should take; its own timeout is shorter.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -147,6 +217,39 @@ mod tests {
             (b"accept-language", b"de"),
             (b"x-breakwater-refresh", b"secret"),
         ]);
-        assert_eq!(marked(&request, b"secret"), expected);
+        assert_eq!(refresh(&request, b"secret"), expected);
+    }
+
+    #[test]
+    fn a_refetch_asks_for_what_the_client_did() {
+        let wants = [
+            (&b":path"[..], &b"/x?y"[..]),
+            (b"if-none-match", b"\"a\""),
+            (b"range", b"bytes=0-1"),
+            (b"if-range", b"\"a\""),
+            (b"cache-control", b"no-cache"),
+            (b"x-breakwater-refresh", b"forged"),
+        ];
+        let mark = (&b"x-breakwater-refresh"[..], &b"secret/refetch"[..]);
+        let method = (&b":method"[..], &b"GET"[..]);
+        let [path, tag, range, if_range, control, _] = wants;
+        let asked =
+            |method| refetch(&Fields::of([(&b":method"[..], method)].into_iter().chain(wants)), b"secret");
+        assert_eq!(asked(b"GET"), Fields::of([method, path, tag, range, if_range, control, mark]));
+        assert_eq!(asked(b"HEAD"), Fields::of([method, path, tag, control, mark]));
+    }
+
+    #[test]
+    fn a_mark_means_something_only_with_the_secret() {
+        for (mark, secret, expected) in [
+            (&b"secret"[..], &b"secret"[..], Sender::Refresh(Wall::default())),
+            (b"secret/refetch", b"secret", Sender::Refetch),
+            (b"secret/", b"secret", Sender::Client),
+            (b"/refetch", b"secret", Sender::Client),
+            (b"", b"", Sender::Client),
+            (b"/refetch", b"", Sender::Client),
+        ] {
+            assert_eq!(sender(mark, secret), expected, "{mark:?}");
+        }
     }
 }

@@ -8,7 +8,8 @@ use super::hot;
 use super::{At, Slot as Stream, Worker, rule};
 use crate::config::plan::{Advice, Rule, Scope};
 use crate::exchange::{
-    Event, Exchange, FROM_L1, Held, Interest, Route, Served, answers, may_refresh, reply, served_until,
+    Event, Exchange, FROM_L1, Held, Interest, Route, Sender, Served, answers, may_refresh, reply,
+    served_until,
 };
 use crate::host::{Flow, Host, StreamId};
 use crate::http::key::{self, Key};
@@ -25,19 +26,18 @@ pub(super) struct Arrival {
     pub(super) rule_index: usize,
     pub(super) request: RequestHead,
     pub(super) fields: Fields,
-    /// Whether it is a refresh of ours.
-    pub(super) refresh: bool,
+    pub(super) sender: Sender,
     /// Its body, where that is part of the key.
     pub(super) body: Option<Vec<u8>>,
 }
 
 /// What L1 is asked.
-struct Asked<'a> {
-    rule_index: usize,
-    key: &'a Key,
-    request: &'a RequestHead,
-    fields: &'a Fields,
-    refresh: bool,
+pub(super) struct Asked<'a> {
+    pub(super) rule_index: usize,
+    pub(super) key: &'a Key,
+    pub(super) request: &'a RequestHead,
+    pub(super) fields: &'a Fields,
+    pub(super) sender: Sender,
 }
 
 /// What L1 has for a request.
@@ -54,7 +54,7 @@ impl<H: Host> Worker<H> {
         if end && self.answer_hot(stream, &fields) {
             return Flow::Pause;
         }
-        let refresh = self.unmark(stream, &mut fields);
+        let sender = self.unmark(stream, &mut fields);
         let plan = Rc::clone(&self.plan);
         let (method, authority, path) = target(&fields);
         let (rule_index, rule) = plan.rule_for(method, authority, path);
@@ -62,14 +62,14 @@ impl<H: Host> Worker<H> {
         request.has_body |= !end;
         let keyed = &rule.cache.key.body.methods;
         if !end && !request.tunnel && keyed.iter().any(|keyed| keyed.as_bytes() == method) {
-            return self.collect(stream, Arrival { rule_index, request, fields, refresh, body: None });
+            return self.collect(stream, Arrival { rule_index, request, fields, sender, body: None });
         }
-        self.begin(stream, Arrival { rule_index, request, fields, refresh, body: None }, At::Request)
+        self.begin(stream, Arrival { rule_index, request, fields, sender, body: None }, At::Request)
     }
 
     /// Decides which way a request goes, once all that decides it is there.
     pub(super) fn begin(&mut self, stream: StreamId, arrival: Arrival, at: At) -> Flow {
-        let Arrival { rule_index, request, fields, refresh, body } = arrival;
+        let Arrival { rule_index, request, fields, sender, body } = arrival;
         let plan = Rc::clone(&self.plan);
         let rule = rule(&plan, rule_index);
         let handling = match request.handling() {
@@ -101,7 +101,7 @@ impl<H: Host> Worker<H> {
             && rule.cache.enabled
         {
             let ask = |worker: &mut Self, key: &Key| {
-                let asked = Asked { rule_index, key, request: &request, fields: &fields, refresh };
+                let asked = Asked { rule_index, key, request: &request, fields: &fields, sender };
                 worker.ask_l1(stream, &asked)
             };
             let mut found = ask(self, key);
@@ -118,11 +118,13 @@ impl<H: Host> Worker<H> {
             };
         }
         let known = held.as_deref().and_then(|held| Entry::read(held)).map(|entry| entry.meta.received_at);
-        let known = known.unwrap_or_default();
         let (route, why) = self.route(&interest, rule_index, &request, why);
         let mut exchange = Exchange::new(rule_index, interest, request, fields, why, held);
         exchange.searched = searched;
-        exchange.refresh = refresh.then_some(known);
+        exchange.sender = match sender {
+            Sender::Refresh(_) => Sender::Refresh(known.unwrap_or_default()),
+            Sender::Client | Sender::Refetch => sender,
+        };
         self.streams.insert(stream, Stream { exchange, deadline: None, callout: None, breaker: None });
         self.drive(stream, Event::Routed(route), at)
     }
@@ -146,28 +148,26 @@ impl<H: Host> Worker<H> {
         self.host.reply(stream, entry.meta.status, &answer.reply, entry.body);
         self.untyped.note(stream, &answer.reply, entry.body);
         let rule_index = answer.rule;
-        self.account(stream, rule_index, Answered::HitL1);
+        self.account(stream, rule_index, Sender::Client, Answered::HitL1);
         self.refresh_early(rule_index, &entry, fields, now);
         true
     }
 
     /// Asks L1.
     fn ask_l1(&mut self, stream: StreamId, asked: &Asked<'_>) -> L1 {
-        let Asked { rule_index, key, request, fields, refresh } = *asked;
+        let Asked { rule_index, key, request, fields, sender } = *asked;
         let value = match self.find(key, request, fields) {
             Ok(value) => value,
-            Err(_) if request.range && self.answer_part(stream, rule_index, key, request, fields) => {
-                return L1::Answered;
-            }
+            Err(_) if request.range && self.answer_part(stream, asked) => return L1::Answered,
             Err(why) => return L1::Not(why, None),
         };
         let read = l1::unwrap(&value).and_then(|(_, bytes)| Some((Entry::read(bytes)?, bytes)));
         let Some((entry, bytes)) = read else { return L1::Not(Reason::UriMiss, None) };
         let now = self.host.wall();
         let advice = rule(&self.plan, rule_index).cache.request_directives;
-        let refreshes = self.can_refresh(fields);
+        let refreshes = sender == Sender::Client && self.can_refresh(fields);
         let may_answer = |entry: &Entry<'_>| {
-            !refresh
+            !sender.is_refresh()
                 && (answers(entry, request, advice, now)
                     || refreshes && may_refresh(entry, request, advice, now))
         };
@@ -179,7 +179,7 @@ impl<H: Host> Worker<H> {
             };
             return L1::Not(why, Some(Rc::new(bytes.to_vec())));
         }
-        self.account(stream, rule_index, Answered::HitL1);
+        self.account(stream, rule_index, sender, Answered::HitL1);
         let how = from_l1(rule(&self.plan, rule_index));
         let reply = reply(&entry, how, request, fields, now);
         self.answer(stream, reply.status, &reply.fields, &reply.body);

@@ -36,6 +36,8 @@ pub(super) enum Task {
     },
     /// Delete a key from L2 and L3.
     Delete(Digest),
+    /// Send a stream's request again, to answer it with what comes.
+    Refetch(StreamId, Fields),
     /// Send a request again, to fetch anew what it asked for.
     Refresh {
         /// The key's digest.
@@ -144,6 +146,10 @@ impl<H: Host> Worker<H> {
                 }
                 Task::Refresh { digest, fields } => {
                     self.send_refresh(digest, &fields);
+                    left = left.saturating_sub(1);
+                }
+                Task::Refetch(stream, fields) => {
+                    self.send_refetch(stream, &fields);
                     left = left.saturating_sub(1);
                 }
                 Task::Delete(digest) => {

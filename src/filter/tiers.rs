@@ -41,6 +41,8 @@ pub(super) enum Purpose {
     Lookup(StreamId, Option<Wall>),
     /// Has a resource fetched anew in the background.
     Refresh(Digest),
+    /// Sends a stream's request again.
+    Refetch(StreamId),
     /// Stores, in so many commands.
     Store(usize),
     /// Deletes a key.
@@ -116,6 +118,7 @@ impl<H: Host> Worker<H> {
                 self.looked_up(stream, variant, asked_at, lookup);
             }
             Some((Purpose::Refresh(digest), _)) => self.refreshed(digest, answer.is_some()),
+            Some((Purpose::Refetch(stream), _)) => self.refetched(callout, stream),
             Some((Purpose::Store(commands), begun)) => {
                 let written =
                     answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, commands));

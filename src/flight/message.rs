@@ -105,6 +105,7 @@ const LOST: u8 = 2;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     #[test]
@@ -132,9 +133,52 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn any_bytes_are_a_message_or_none(bytes in prop::collection::vec(any::<u8>(), 0..32)) {
             let _ = Message::decode(&bytes);
         }
+
+        #[test]
+        fn what_is_sent_is_received(message in any_message(), cut in any::<prop::sample::Index>()) {
+            let bytes = message.encode();
+            // Of one cut short, at most the entry is shorter.
+            if let Some(Message::Ended(token, Outcome::Answer(answer))) = Message::decode(&bytes[..cut.index(bytes.len())]) {
+                let Message::Ended(sent, Outcome::Answer(whole)) = &message else { panic!("an answer out of none") };
+                prop_assert!(token == *sent && answer.origin == whole.origin && whole.entry.starts_with(&answer.entry));
+            }
+            prop_assert_eq!(Message::decode(&bytes), Some(message));
+        }
+
+        #[test]
+        fn what_is_received_would_be_sent_alike(bytes in prop::collection::vec(prop_oneof![0_u8..9, any::<u8>()], 0..24)) {
+            if let Some(message) = Message::decode(&bytes) {
+                prop_assert_eq!(Message::decode(&message.encode()), Some(message));
+            }
+        }
+    }
+
+    fn any_message() -> impl Strategy<Value = Message> {
+        let origin = prop_oneof![
+            prop::sample::select(vec![
+                Origin::Upstream,
+                Origin::L1,
+                Origin::L2,
+                Origin::L3,
+                Origin::StaleOnOpen,
+                Origin::Refused,
+                Origin::Failed
+            ]),
+            any::<u16>().prop_map(Origin::StaleOnError),
+            any::<bool>().prop_map(|stored| Origin::Revalidated { stored }),
+        ];
+        let entry = prop::collection::vec(any::<u8>(), 0..20);
+        let outcome = prop_oneof![
+            4 => (origin, entry).prop_map(|(origin, entry)| Outcome::Answer(Answer { origin, entry: Rc::new(entry) })),
+            2 => prop::sample::select(&Reason::ALL[..]).prop_map(Outcome::Alone),
+            1 => Just(Outcome::Lost),
+        ];
+        (any::<u64>(), outcome).prop_map(|(token, outcome)| Message::Ended(Token(token), outcome))
     }
 }

@@ -175,6 +175,7 @@ const MAX_WATCHERS: usize = 255;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     const KEY: Digest = Digest([7; 16]);
@@ -247,10 +248,101 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn any_bytes_are_a_record(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let (record, _) = join_at(&bytes, A, 1, 0);
             settle(&record, Token(1));
         }
+
+        #[test]
+        fn any_record_goes_on_as_what_is_sound_of_it(bytes in prop::collection::vec(prop_oneof![3 => Just(0_u8), 2 => Just(1), 1 => any::<u8>()], 0..150), own in any::<bool>()) {
+            let record = if own { [&[VERSION][..], &bytes].concat() } else { bytes };
+            let (joined, _) = join_at(&record, A, 1, 0);
+            prop_assert_eq!(write(&read(&joined)), joined);
+            prop_assert!(write(&read(&record)).len() <= record.len().max(1));
+            for token in [0, 1, u64::from_le_bytes([1; 8])] {
+                let _ = (settle(&record, Token(token)), renew(&record, Token(token), Mono(9)), standing(&record, Token(token)));
+            }
+            let _ = taint(&record, Digest([0; 16]));
+        }
+
+        /// A naive twin that keeps flights in a list, as the words of this module have it.
+        #[test]
+        fn flights_go_as_a_naive_list_has_them(steps in prop::collection::vec(any_step(), 0..40)) {
+            let mut record = Vec::new();
+            let mut twin: Vec<Flight> = Vec::new();
+            let mut now = 0;
+            for (number, step) in (0_u64..).zip(steps) {
+                let by_token = |twin: &[Flight], token: u64| twin.iter().position(|flight| flight.token == Token(token));
+                match step {
+                    Step::Wait(ms) => now += ms,
+                    Step::Join(key, worker) => {
+                        let (digest, me, until) = (Digest([key; 16]), WorkerId(worker), Mono(now + 100));
+                        twin.retain(|flight| flight.lease_until > Mono(now));
+                        let expected = match twin.iter_mut().find(|flight| flight.digest == digest && !flight.tainted) {
+                            Some(flight) => {
+                                if !flight.watchers.contains(&me) {
+                                    flight.watchers.push(me);
+                                }
+                                Joined::Watching(flight.token, flight.lease_until)
+                            }
+                            None => {
+                                twin.push(Flight { digest, token: Token(number), lease_until: until, tainted: false, watchers: vec![] });
+                                Joined::Leading
+                            }
+                        };
+                        let (next, joined) = join(&record, digest, me, Token(number), Mono(now), until);
+                        prop_assert_eq!(joined, expected);
+                        record = next;
+                    }
+                    Step::Settle(token) => {
+                        let expected = by_token(&twin, token).map(|at| twin.remove(at));
+                        let expected = expected.map(|flight| Settled { watchers: flight.watchers, tainted: flight.tainted });
+                        let settled = settle(&record, Token(token));
+                        prop_assert_eq!(settled.as_ref().map(|(_, settled)| settled), expected.as_ref());
+                        record = settled.map_or(record, |(next, _)| next);
+                    }
+                    Step::Renew(token) => {
+                        let renewed = renew(&record, Token(token), Mono(now + 200));
+                        let at = by_token(&twin, token);
+                        prop_assert_eq!(renewed.is_some(), at.is_some());
+                        at.into_iter().for_each(|at| twin[at].lease_until = Mono(now + 200));
+                        record = renewed.unwrap_or(record);
+                    }
+                    Step::Taint(key) => {
+                        let cared = twin.iter_mut().filter(|flight| flight.digest == Digest([key; 16]) && !flight.tainted);
+                        let cared = cared.map(|flight| flight.tainted = true).count() > 0;
+                        let tainted = taint(&record, Digest([key; 16]));
+                        prop_assert_eq!(tainted.is_some(), cared);
+                        record = tainted.unwrap_or(record);
+                    }
+                }
+                for token in 0..=number {
+                    let expected = by_token(&twin, token).map(|at| (twin[at].lease_until, !twin[at].tainted));
+                    prop_assert_eq!(standing(&record, Token(token)), expected);
+                }
+            }
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Wait(u64),
+        Join(u8, u32),
+        Settle(u64),
+        Renew(u64),
+        Taint(u8),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            2 => (1_u64..80).prop_map(Step::Wait),
+            6 => (0_u8..3, 0_u32..4).prop_map(|(key, worker)| Step::Join(key, worker)),
+            2 => (0_u64..30).prop_map(Step::Settle),
+            2 => (0_u64..30).prop_map(Step::Renew),
+            1 => (0_u8..3).prop_map(Step::Taint),
+        ]
     }
 }

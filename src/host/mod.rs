@@ -123,7 +123,7 @@ pub trait Host {
     /// Leaves a word for access logs and spans (filter state `wasm.breakwater.<name>`).
     fn annotate(&self, stream: StreamId, name: &str, value: &str);
 
-    /// Answers a stream that was paused, or whose response head is passing.
+    /// Answers a stream that was paused, or whose response head is passing or held.
     fn reply(&self, stream: StreamId, status: u16, fields: &Fields, body: &[u8]);
     /// Lets a paused request through.
     fn resume(&self, stream: StreamId);
@@ -145,9 +145,12 @@ pub trait Host {
     /// stream, if called from a stream's callback (and never, once the stream is gone), else the root.
     fn call(&self, cluster: &str, body: &[u8], timeout: Duration) -> Option<CalloutId>;
 
-    /// Sends a request without a body to `cluster`, only from a root callback; that it was answered, not how, comes to
-    /// the root's `on_callout`. `None` if that cannot be done, as where a value is no text.
+    /// Sends a request without a body to `cluster`, only from a root callback; its end comes to the root's
+    /// `on_callout`. `None` if that cannot be done, as where a value is no text.
     fn fetch(&self, cluster: &str, fields: &Fields, timeout: Duration) -> Option<CalloutId>;
+    /// In `on_callout`: the whole answer to a fetch, whatever its status, with `:status` among its fields; `None` if
+    /// there was none, or its body has more than `most` bytes.
+    fn fetched(&self, callout: CalloutId, most: usize) -> Option<(Fields, Vec<u8>)>;
 
     /// Defines a metric, or finds it; `None` if the host refuses.
     fn metric(&self, kind: MetricKind, name: &str) -> Option<MetricId>;
@@ -165,7 +168,8 @@ pub trait Role {
     fn on_tick(&mut self);
     /// A message waits in a queue of this worker; called once per message.
     fn on_message(&mut self, queue: QueueId);
-    /// A callout ended: the body of its 200 answer, or `None` for any failure.
+    /// A callout ended: the body of its 200 answer, or `None` for any failure. Of a fetch the body is empty, since few
+    /// want it and it may be large: [`Host::fetched`] reads it.
     fn on_callout(&mut self, callout: CalloutId, answer: Option<Vec<u8>>);
     /// A request's head arrived; `end` if it has no body.
     fn on_request(&mut self, stream: StreamId, end: bool) -> Flow;

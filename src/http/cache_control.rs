@@ -256,4 +256,4 @@ pub(super) fn is_token(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

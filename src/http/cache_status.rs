@@ -161,6 +161,7 @@ const LARGEST_INTEGER: i64 = 999_999_999_999_999;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
     use sfv::{BareItem, List, ListEntry, Parser};
 
@@ -283,7 +284,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
+        #![proptest_config(cases(256))]
 
         #[test]
         fn another_parser_reads_what_is_written(ttl in any::<Option<i64>>(), fwd_status in any::<Option<u16>>(), stored in any::<bool>(), collapsed in any::<Option<bool>>()) {

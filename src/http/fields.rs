@@ -166,6 +166,7 @@ const PAIR: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     #[test]
@@ -190,6 +191,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn what_is_built_is_read_back(pairs in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..9), prop::collection::vec(any::<u8>(), 0..9)), 0..9)) {
             let fields = Fields::of(pairs.iter().map(|(n, v)| (&n[..], &v[..])));
@@ -202,5 +205,53 @@ mod tests {
             iterate(&bytes).count();
             let _ = Fields::from_block(bytes);
         }
+
+        #[test]
+        fn what_is_added_stands_behind_what_was_there(pairs in some_pairs(), extra in some_pairs()) {
+            let of = |pairs: &[(Vec<u8>, Vec<u8>)]| Fields::of(pairs.iter().map(|(n, v)| (&n[..], &v[..])));
+            let added: Vec<(&[u8], &[u8])> = extra.iter().map(|(n, v)| (&n[..], &v[..])).collect();
+            prop_assert_eq!(Fields::extended(of(&pairs).as_block(), &added), of(&[pairs, extra].concat()));
+        }
+
+        /// Read here and by a naive reader of the form in the ABI's words, which believes a block only as a whole.
+        #[test]
+        fn a_block_is_sound_if_a_naive_reader_finds_it_so(mut pairs in some_pairs(), at in any::<prop::sample::Index>(), change in prop::option::of(0_u8..9), cut in 0_usize..2, longer in 0_usize..2) {
+            let mut block = Fields::of(pairs.iter().map(|(n, v)| (&n[..], &v[..]))).as_block().to_vec();
+            let place = at.index(block.len());
+            change.iter().for_each(|byte| block[place] = *byte);
+            block.truncate(block.len() - cut);
+            block.extend(std::iter::repeat_n(0, longer));
+            let found = naive(&block);
+            prop_assert_eq!(is_sound(&block), found.is_some(), "{:?}", block);
+            if let Some(found) = found {
+                pairs = iterate(&block).map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
+                prop_assert_eq!(pairs, found);
+            }
+            // What is not sound is still nothing to fall over.
+            Fields::extended(&block, &[(b"a", b"b")]).iter().count();
+        }
+    }
+
+    fn some_pairs() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
+        let bytes = || prop::collection::vec(any::<u8>(), 0..4);
+        prop::collection::vec((bytes(), bytes()), 0..5)
+    }
+
+    fn naive(block: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+        let number =
+            |at: usize| Some(u32::from_le_bytes(block.get(at..at + 4)?.try_into().unwrap()) as usize);
+        let count = number(0)?;
+        let mut at = count.checked_mul(8)?.checked_add(4)?;
+        let mut take = |length: usize| {
+            let bytes = block.get(at..at.checked_add(length)?)?.to_vec();
+            block.get(at + length)?;
+            at += length + 1;
+            Some(bytes)
+        };
+        let mut found = Vec::new();
+        for place in 0..count {
+            found.push((take(number(4 + place * 8)?)?, take(number(8 + place * 8)?)?));
+        }
+        (at == block.len()).then_some(found)
     }
 }

@@ -93,6 +93,7 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     fn read(query: &[u8]) -> Vec<(String, String)> {
@@ -175,7 +176,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(1024))]
+        #![proptest_config(cases(1024))]
 
         #[test]
         fn a_query_is_read_as_by_another_parser(query in query()) {

@@ -247,8 +247,11 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// An authority without the port that its scheme implies (RFC 9110 §4.2.3).
+/// An authority without the port that its scheme implies, which an empty one is too (RFC 9110 §4.2.3).
 pub(super) fn without_default_port<'a>(scheme: &[u8], authority: &'a [u8]) -> &'a [u8] {
+    if let Some(host) = authority.strip_suffix(b":") {
+        return host;
+    }
     let port: &[u8] = if scheme.eq_ignore_ascii_case(b"https") {
         b":443"
     } else if scheme.eq_ignore_ascii_case(b"http") {

@@ -30,7 +30,10 @@ pub const JOINED: [&str; 2] = ["cache-control", "vary"];
 
 #[cfg(test)]
 mod tests {
+    use super::super::{ResponseDirectives, Vary};
     use super::*;
+    use crate::http::Fields;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     #[test]
@@ -55,6 +58,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn nothing_but_blanks_is_added(value in prop::collection::vec(any::<u8>(), 0..40)) {
             if let Some(out) = spaced(&value) {
@@ -62,6 +67,33 @@ mod tests {
                 prop_assert_eq!(bare(&out), bare(&value));
                 prop_assert_eq!(spaced(&out), None);
             }
+        }
+
+        /// As a naive reader has it, which takes the value apart and puts it together again.
+        #[test]
+        fn members_are_joined_by_a_comma_and_a_blank(members in prop::collection::vec("[a-z=]{1,4}(\"([a-z, ]|\\\\[\"\\\\]){0,4}\")?", 1..6), blanks in prop::collection::vec(any::<bool>(), 6)) {
+            let mut value = String::new();
+            for (place, member) in members.iter().enumerate() {
+                value += match (place, blanks[place]) {
+                    (0, _) => "",
+                    (_, true) => ", ",
+                    (_, false) => ",",
+                };
+                value += member;
+            }
+            let expected = members.join(", ");
+            prop_assert_eq!(spaced(value.as_bytes()).unwrap_or_else(|| value.clone().into_bytes()), expected.clone().into_bytes());
+            prop_assert_eq!(spaced(value.as_bytes()).is_some(), value != expected);
+        }
+
+        /// The value means what it meant, to those who read these fields.
+        #[test]
+        fn nothing_else_is_said(value in "(max-age|no-store|private|vary|accept|\\*|[=\",\\\\ ]|[0-9]){0,12}") {
+            let Some(out) = spaced(value.as_bytes()) else { return Ok(()) };
+            let directives = |value: &[u8]| ResponseDirectives::parse(std::iter::once(value));
+            prop_assert_eq!(directives(&out), directives(value.as_bytes()));
+            let vary = |value: &[u8]| Vary::read(&Fields::of([(&b"vary"[..], value)]));
+            prop_assert_eq!(vary(&out), vary(value.as_bytes()));
         }
     }
 }

@@ -143,6 +143,7 @@ const GRPC: &[u8] = b"application/grpc";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -253,7 +254,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(cases(64))]
 
         #[test]
         fn any_values_are_read_without_panic(value in prop::collection::vec(any::<u8>(), 0..60)) {

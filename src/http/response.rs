@@ -125,6 +125,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 mod tests {
     use super::super::cache_control::MAX_DELTA_SECONDS;
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     const NOW: Wall = Wall(1_767_225_600_000);
@@ -258,7 +259,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
+        #![proptest_config(cases(128))]
 
         #[test]
         fn any_fields_are_read_without_panic(values in prop::collection::vec((0_usize..12, prop::collection::vec(any::<u8>(), 0..40)), 0..12), now in any::<u64>()) {

@@ -23,6 +23,8 @@ pub fn is_due(entry: &Entry<'_>, beta: f64, random: u64, now: Wall) -> bool {
 mod tests {
     use super::*;
     use crate::store::entry::Meta;
+    use crate::testing::cases;
+    use proptest::prelude::*;
     use std::time::Duration;
 
     fn entry(took: u64) -> Entry<'static> {
@@ -69,6 +71,20 @@ mod tests {
             for now in [0, 10_000, u64::MAX] {
                 is_due(&entry(u64::MAX), 10.0, random, Wall(now));
             }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(cases(256))]
+
+        /// What is due stays so later, for a slower fetch, with more eagerness and with a luckier draw.
+        #[test]
+        fn nothing_that_is_due_ceases_to_be(took in (any::<u32>(), any::<u32>()), beta in (0.0..10.0, 0.0..10.0), random in (any::<u64>(), any::<u64>()), now in (0_u64..10_100, 0_u64..10_100)) {
+            let (beta, took): ((f64, f64), (u32, u32)) = (beta, took);
+            let less = is_due(&entry(u64::from(took.0.min(took.1))), beta.0.min(beta.1), random.0.max(random.1), Wall(now.0.min(now.1)));
+            let more = is_due(&entry(u64::from(took.0.max(took.1))), beta.0.max(beta.1), random.0.min(random.1), Wall(now.0.max(now.1)));
+            prop_assert!(more || !less);
+            prop_assert!(now.0 < 10_000 || beta.0 == 0.0 || is_due(&entry(u64::from(took.0)), beta.0, random.0, Wall(now.0)), "what is stale is due");
         }
     }
 }

@@ -60,7 +60,7 @@ impl<'a> Entry<'a> {
         if at.take(MAGIC.len())? != MAGIC || at.u8()? != VERSION {
             return None;
         }
-        let flags = at.u8()?;
+        let flags = at.u8().filter(|flags| flags & !(AUTHORIZED | NEVER_STALE | ETAG_GENERATED) == 0)?;
         let status = u16::try_from(at.u32()?).ok()?;
         let meta = Meta {
             status,
@@ -241,6 +241,7 @@ const HEAD_BYTES: usize = 4 + 4 + 6 * 8 + 5 * 4;
 mod tests {
     use super::*;
     use crate::http::Fields;
+    use crate::testing::cases;
     use proptest::prelude::*;
 
     fn meta() -> Meta {
@@ -334,6 +335,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn any_bytes_are_an_entry_or_a_miss(mut bytes in prop::collection::vec(any::<u8>(), 0..200), own in any::<bool>()) {
             if own && bytes.len() > 3 {
@@ -343,5 +346,54 @@ mod tests {
                 prop_assert_eq!(entry.encoded_len(), bytes.len());
             }
         }
+
+        #[test]
+        fn what_is_stored_is_read_back(meta in any_meta(), parts in [(); 5].map(|()| prop::collection::vec(any::<u8>(), 0..12)), now in any::<u64>()) {
+            let [key, selecting, tags, fields, body] = &parts;
+            let entry = Entry { meta, key, selecting, tags, fields, body };
+            let bytes = entry.encode();
+            prop_assert_eq!(bytes.len(), entry.encoded_len());
+            // Whether anybody else would be believed or not, it is the same that is read.
+            prop_assert!(Entry::read_foreign(&bytes, Wall(now)).is_none_or(|foreign| foreign == entry));
+            // Nor does any question about it fall over.
+            let now = Wall(now);
+            let _ = (entry.condition(), entry.requested_at(), entry.age(now), entry.ttl_seconds(now), entry.is_within_stale(Duration::MAX, now));
+            prop_assert!(!entry.is_fresh(now) || now < entry.of_use_until());
+            prop_assert_eq!(Entry::read(&bytes), Some(entry));
+        }
+
+        /// Every byte has a meaning: what reads differently was written differently.
+        #[test]
+        fn what_is_read_would_be_stored_alike(meta in any_meta(), parts in [(); 5].map(|()| prop::collection::vec(any::<u8>(), 0..4)), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in 0_usize..3, longer in 0_usize..3) {
+            let [key, selecting, tags, fields, body] = &parts;
+            let mut bytes = Entry { meta, key, selecting, tags, fields, body }.encode();
+            let place = at.index(bytes.len());
+            bytes[place] = byte;
+            bytes.truncate(bytes.len() - cut);
+            bytes.extend(std::iter::repeat_n(0, longer));
+            if let Some(entry) = Entry::read(&bytes) {
+                prop_assert_eq!(entry.encode(), bytes);
+            }
+        }
+    }
+
+    fn any_meta() -> impl Strategy<Value = Meta> {
+        let numbers = [(); 6].map(|()| prop_oneof![0_u64..100_000, any::<u64>()]);
+        (100_u16..1000, numbers, [(); 3].map(|()| any::<bool>())).prop_map(|(status, numbers, flags)| {
+            let [received_at, initial_age, fresh_until, stale_until, refresh_until, took] = numbers;
+            let [authorized, never_stale, etag_generated] = flags;
+            Meta {
+                status,
+                received_at: Wall(received_at),
+                initial_age: Duration::from_millis(initial_age),
+                fresh_until: Wall(fresh_until),
+                stale_until: Wall(stale_until),
+                refresh_until: Wall(refresh_until),
+                authorized,
+                never_stale,
+                etag_generated,
+                took: Duration::from_millis(took),
+            }
+        })
     }
 }

@@ -222,6 +222,7 @@ const MAX_WAYS: u64 = 4_096;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -290,6 +291,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(cases(256))]
+
         #[test]
         fn no_order_of_stores_exceeds_the_budget(stores in prop::collection::vec((0u32..8, 0usize..120, 0u64..10_000), 1..60)) {
             let geometry = Geometry { groups: 1, ways: 8, budget: 100 };

@@ -76,6 +76,8 @@ pub enum Occurrence {
     RefreshBegun,
     /// A refresh in the background could not be begun, or ended without an answer.
     RefreshFailed,
+    /// The upstream confirmed another response than it was asked about, and was asked for all of it.
+    Refetched,
     /// Redis did not answer, or not in RESP.
     L2Failed,
     /// Redis answered but refused a write.
@@ -96,7 +98,7 @@ pub enum Occurrence {
 
 impl Occurrence {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::FlightLed,
         Self::FlightLost,
         Self::L1Stored,
@@ -104,6 +106,7 @@ impl Occurrence {
         Self::VariantEvicted,
         Self::RefreshBegun,
         Self::RefreshFailed,
+        Self::Refetched,
         Self::L2Failed,
         Self::L2Refused,
         Self::L2Corrupt,
@@ -124,6 +127,7 @@ impl Occurrence {
             Self::VariantEvicted => "breakwater.variants.evicted",
             Self::RefreshBegun => "breakwater.refreshes.begun",
             Self::RefreshFailed => "breakwater.refreshes.failed",
+            Self::Refetched => "breakwater.refetches",
             Self::L2Failed => "breakwater.l2.failed",
             Self::L2Refused => "breakwater.l2.refused",
             Self::L2Corrupt => "breakwater.l2.corrupt",

@@ -17,6 +17,7 @@ mod parts;
 mod passing;
 mod redis_failures;
 mod redis_garbage;
+mod refetches;
 mod refreshes;
 mod searches;
 mod tiers;

@@ -4,7 +4,8 @@ use super::*;
 use crate::origin::{AS_OF, SERIAL};
 
 impl Judge {
-    pub(super) fn judge_head(&self, client: &Client, now: Duration) -> Result<(), Breach> {
+    pub(super) fn judge_head(&mut self, client: &Client, world: &World) -> Result<(), Breach> {
+        let now = world.now();
         if client.status() == Some(304) {
             return breach(Promise::Whole, format!("{:?} got a 304 it had not asked for", client.id));
         }
@@ -21,7 +22,7 @@ impl Judge {
         if place(client).1 != got.made.url {
             return breach(Promise::Whole, told("of another URL"));
         }
-        if got.said.client == client.id {
+        if got.said.client == client.id || self.is_handed(client, got.said.client, world) {
             return Ok(());
         }
         if let Some(why) = got.made.forbidden.or(got.said.forbidden) {
@@ -35,6 +36,20 @@ impl Judge {
             return breach(Promise::Sharing, told("after the permission was taken back"));
         }
         self.judge_time(client, &got, now)
+    }
+
+    /// Whether an answer was made for the request that stood in for the client's: it is that one's, and nobody else's.
+    fn is_handed(&mut self, client: &Client, maker: ClientId, world: &World) -> bool {
+        let alike = |own: &Client| {
+            let field = |of: &Client, name| of.request.fields.get(name).map(<[u8]>::to_vec);
+            let all = [":path", "authorization", "accept-language", "cache-control"];
+            is_refetch(own)
+                && (own.request.envoy, own.request.worker) == (client.request.envoy, client.request.worker)
+                && client.began < own.began
+                && all.iter().all(|name| field(own, name) == field(client, name))
+        };
+        world.with_client(maker, alike).unwrap_or(false)
+            && *self.handed.entry(maker).or_insert(client.id) == client.id
     }
 
     /// What no answer of the upstream stands behind must have another cause.

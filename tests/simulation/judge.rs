@@ -1,7 +1,7 @@
 //! The judge: follows what happens and says which promise was broken first.
 
 use crate::origin::{Made, Origin, SLOWEST};
-use crate::scenario::{MARK, Scenario, Terms};
+use crate::scenario::{MARK, REFETCH, Scenario, Terms};
 use breakwater::host::sim::{Asked, Client, ClientId, End, Happening, Stop, World};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,6 +104,8 @@ pub struct Judge {
     /// URLs that gave an answer which a request with Authorization may not have.
     unauthorized: BTreeSet<String>,
     failed_at: BTreeMap<usize, Duration>,
+    /// Who got the answer to a request that was sent again.
+    handed: BTreeMap<ClientId, ClientId>,
     /// Refreshes under way, and what each worker refreshes.
     refreshes: BTreeMap<ClientId, (usize, usize, String)>,
     /// When an Envoy last learnt that the permission to share an answer was taken back. The others learn it as soon as
@@ -135,6 +137,7 @@ impl Judge {
             varied: BTreeSet::new(),
             unauthorized: BTreeSet::new(),
             failed_at: BTreeMap::new(),
+            handed: BTreeMap::new(),
             refreshes: BTreeMap::new(),
             revoked: BTreeMap::new(),
         }
@@ -174,8 +177,7 @@ impl Judge {
             Happening::Began(client) => {
                 self.began.insert(client, self.order);
                 self.follow_refresh(client, world)?;
-                let patience = self.terms.wait_timeout + SLOWEST + self.terms.redis_timeout * 3 + SLACK;
-                self.expect(client, world.now() + patience);
+                self.expect(client, world.now() + self.patience());
             }
             Happening::Asked(asked) => self.follow_asked(asked, world)?,
             Happening::Heading { serial } => self.follow_heading(serial, world.now()),
@@ -192,7 +194,7 @@ impl Judge {
                     self.written.insert(place(&client), write);
                     self.parted.insert(place(&client), self.order);
                 }
-                self.judge_head(&client, world.now())?;
+                self.judge_head(&client, world)?;
             }
             Happening::Ended(client) => {
                 self.refreshes.remove(&client);
@@ -235,6 +237,11 @@ impl Judge {
         Ok(())
     }
 
+    /// How long a client may be kept waiting.
+    fn patience(&self) -> Duration {
+        self.terms.wait_timeout + SLOWEST + self.terms.redis_timeout * 3 + SLACK
+    }
+
     fn expect(&mut self, client: ClientId, due: Duration) {
         if let Some(old) = self.due_at.insert(client, due) {
             self.due.remove(&(old, client));
@@ -273,7 +280,7 @@ impl Judge {
     /// A worker that died knows nothing of the refreshes it began.
     fn follow_refresh(&mut self, client: ClientId, world: &World) -> Result<(), Breach> {
         let client = world.client(client).unwrap();
-        if client.fetch.is_none() {
+        if client.fetch.is_none() || is_refetch(&client) {
             return Ok(());
         }
         let (envoy, url) = place(&client);
@@ -289,8 +296,17 @@ impl Judge {
     fn follow_heading(&mut self, serial: u64, now: Duration) {
         self.headed.insert(serial, (self.order, now));
         let Some(made) = self.made(serial) else { return };
-        if made.status >= 500 {
+        // What the upstream says of another response is a failure where the plugin cannot ask again.
+        if made.status >= 500 || (made.confused && !self.terms.refreshes) {
             self.failed_at.insert(made.envoy, now);
+        }
+        if made.confused {
+            // It is asked again, as if the client had only come now; and what is stored is discarded as after a write.
+            let patience = self.patience();
+            if self.due_at.contains_key(&made.client) {
+                self.expect(made.client, now + patience);
+            }
+            self.parted.insert((made.envoy, made.url.clone()), self.order);
         }
         if !made.permits_authorized {
             self.unauthorized.insert(made.url.clone());
@@ -351,6 +367,11 @@ fn method(asked: &Asked) -> &[u8] {
 
 fn path(asked: &Asked) -> String {
     String::from_utf8_lossy(asked.fields.get(":path").unwrap_or_default()).into_owned()
+}
+
+/// Whether it is the plugin's own request in place of a client's.
+fn is_refetch(client: &Client) -> bool {
+    client.fetch.is_some() && client.request.fields.get(MARK).is_some_and(|mark| mark.ends_with(REFETCH))
 }
 
 fn place(client: &Client) -> (usize, String) {

@@ -32,6 +32,8 @@ pub struct Health {
     pub resets: u32,
     pub cuts: u32,
     pub slow: u32,
+    /// In thousandths of what it is asked about: it confirms another response than that.
+    pub confused: u32,
     /// When nothing works.
     pub outage: Option<(Duration, Duration)>,
     /// The `stale-while-revalidate` of answers that others may have.
@@ -60,6 +62,8 @@ pub struct Made {
     pub body: Vec<u8>,
     /// For a 304: the answer it confirms.
     pub confirms: Option<u64>,
+    /// For a 304: it confirms none that there is.
+    pub confused: bool,
 }
 
 pub struct Origin {
@@ -106,6 +110,7 @@ impl Origin {
             window: None,
             body: Vec::new(),
             confirms: None,
+            confused: false,
         };
         let out = self.health.outage.is_some_and(|(from, to)| (from..to).contains(&asked.at));
         let outcome = if out { Outcome::Reset } else { self.outcome(asked, &mut made, rng) };
@@ -150,6 +155,14 @@ impl Origin {
         let version = self.versions.get(&made.url).copied().unwrap_or(0);
         let tag = |serial: u64| format!("\"{version}-{serial}\"");
         made.confirms = self.confirmed(asked, &tag);
+        if made.confirms.is_some() && rng.chance(self.health.confused) {
+            // About no response that anybody has: it says nothing.
+            made.status = 304;
+            made.confirms = None;
+            made.permits_authorized = true;
+            made.confused = true;
+            return Outcome::Answer(Answer::new(304, b"").with("etag", "\"another\""));
+        }
         let kinds = match kind {
             Kind::Mixed => &[
                 Kind::Cacheable(1),

@@ -108,3 +108,102 @@ fn a_mark_from_outside_means_nothing() {
         assert_eq!((client.body.as_slice(), client.serials.len()), (&b"made by the upstream"[..], 0));
     }
 }
+
+/// Confirms another response than it is asked about, and has one that is `cache_control`.
+fn confused(asked: &Asked, cache_control: &str) -> Outcome {
+    let serial = asked.serial.to_string();
+    let (status, tag) = match asked.fields.get("if-none-match") {
+        Some(_) => (304, "\"another\"".to_owned()),
+        None => (200, format!("\"{serial}\"")),
+    };
+    let body = if status == 304 { &b""[..] } else { b"made by the upstream" };
+    let answer = Answer::new(status, body).with("cache-control", cache_control).with("etag", &tag);
+    Outcome::Answer(answer.with("x-serial", &serial))
+}
+
+#[test]
+fn who_is_told_of_another_response_than_was_asked_about_gets_the_whole_anew() {
+    let head = ClientRequest::new(0, 0, "HEAD", "/r");
+    for (requests, expected, body) in [
+        (vec![get(0), get(0), get(1)], 200, "made by the upstream"),
+        // This upstream knows no ranges.
+        (vec![get(0).with("range", "bytes=0-3")], 200, "made by the upstream"),
+        (vec![head], 200, ""),
+    ] {
+        // The stale copy might stand in, but something better can be had.
+        let terms = Terms { stale_if_error: Duration::from_secs(60), ..refreshing() };
+        let mut world = scene(terms, |asked| confused(asked, "max-age=1"));
+        send(&mut world, 0, [get(0)]);
+        let clients = send(&mut world, 2_000, requests);
+        assert_eq!(asked(&mut world), 3, "the first, one about the stale copy, and one for all of it");
+        for client in clients {
+            let client = found(&world, client);
+            assert_eq!((client.status(), field(&client, "x-serial")), (Some(expected), "3".to_owned()));
+            assert_eq!(client.body, body.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn what_comes_anew_and_is_for_one_client_alone_reaches_it_and_nobody_else() {
+    let mut world = scene(refreshing(), |asked| match asked.serial {
+        1 => confused(asked, "max-age=1"),
+        _ => confused(asked, "private"),
+    });
+    send(&mut world, 0, [get(0)]);
+    let clients = send(&mut world, 2_000, [get(0), get(1), get(0)]);
+    world.run_until_idle();
+    assert_eq!(world.faults(), [""; 0]);
+    let mut serials: Vec<_> =
+        clients.iter().map(|client| field(&found(&world, *client), "x-serial")).collect();
+    assert!(clients.iter().all(|client| found(&world, *client).status() == Some(200)));
+    serials.sort();
+    serials.dedup();
+    assert_eq!(serials.len(), clients.len());
+}
+
+#[test]
+fn a_client_that_leaves_while_its_request_is_sent_again_is_missed_by_nobody() {
+    let mut world = scene(refreshing(), |asked| confused(asked, "max-age=1"));
+    send(&mut world, 0, [get(0)]);
+    let left = send(&mut world, 2_000, [get(0)]);
+    world.leave(MS * 2_150, left[0]);
+    let later = send(&mut world, 2_400, [get(0)]);
+    assert_eq!(asked(&mut world), 3, "what was sent again is stored");
+    assert_eq!(field(&found(&world, later[0]), "x-serial"), "3");
+}
+
+#[test]
+fn what_comes_anew_may_be_larger_than_what_is_stored_up_to_a_limit() {
+    const STORED: usize = 1 << 14;
+    const LARGEST: usize = 16 << 20;
+    for (size, expected) in [(STORED + 1, 200), (LARGEST, 200), (LARGEST + 1, 502)] {
+        let terms = Terms { max_object_bytes: STORED, ..refreshing() };
+        let config = Config { interleave: 0, ..Config::default() };
+        let mut world = World::new(
+            7,
+            config,
+            move |host, envoy, number| worker(host, envoy, number, &terms),
+            move |asked, _| {
+                let mut outcome = confused(asked, "max-age=1");
+                if let (3, Outcome::Answer(answer)) = (asked.serial, &mut outcome) {
+                    answer.body = vec![b'x'; size];
+                }
+                Script { wait: MS * 100, outcome }
+            },
+        );
+        send(&mut world, 0, [get(0)]);
+        let client = send(&mut world, 2_000, [get(0)])[0];
+        let next = send(&mut world, 4_000, [get(0)])[0];
+        world.run_until_idle();
+        assert_eq!(world.faults(), [""; 0]);
+        let client = found(&world, client);
+        assert_eq!(client.status(), Some(expected), "{size}");
+        assert!(expected != 200 || client.body.len() == size);
+        assert_eq!(
+            found(&world, next).status(),
+            Some(200),
+            "the copy is gone, and the next is not told so again"
+        );
+    }
+}

@@ -51,8 +51,10 @@ enum Act {
     Redis(Mood),
 }
 
-/// The field by which the plugin knows its own refreshes; sent by others, it means nothing.
+/// The field by which the plugin knows its own requests; sent by others, it means nothing.
 pub const MARK: &str = "x-breakwater-refresh";
+/// How it ends where the request stands in for a client's.
+pub const REFETCH: &[u8] = b"/refetch";
 const MS: Duration = Duration::from_millis(1);
 /// The least that may be configured, so that it is reached.
 const L1_MAX_BYTES: usize = 1 << 20;
@@ -111,6 +113,7 @@ impl Scenario {
             resets: if sick { 100 } else { 5 },
             cuts: if sick { 100 } else { 10 },
             slow: *rng.pick(&[20, 100, 400]).unwrap(),
+            confused: if rng.chance(300) { 200 } else { 0 },
             outage,
             window: *rng.pick(&[None, None, Some(0), Some(1), Some(30)]).unwrap(),
             body: *rng.pick(&[40, 2_000, 40_000]).unwrap(),

@@ -54,6 +54,7 @@ fn the_seeds_try_everything() {
         "invalidated",
         "refreshes.begun",
         "refreshes.failed",
+        "refetches",
     ];
     let names = answered.map(|word| format!("breakwater.requests.{word}.rule.default")).into_iter();
     let names = names.chain(reasons.map(|word| format!("breakwater.reasons.{word}.rule.default")));

@@ -3,6 +3,7 @@
 use super::super::{Admission, Breaker, Outcome, PROBE_TIMEOUT, Permit, Shared, State};
 use super::POLICY;
 use crate::config::plan;
+use crate::testing::cases;
 use crate::time::{Mono, millis};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -79,7 +80,7 @@ fn take(permits: &mut Vec<(Permit, Mono)>, at: usize) -> Option<Permit> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn an_open_circuit_passes_nothing_and_a_half_open_one_no_more_than_its_probes(
@@ -293,7 +294,7 @@ impl Worker {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn workers_that_go_on_merging_come_to_one_mind(

@@ -1,5 +1,6 @@
 use crate::config::plan::Match;
 use crate::config::{Plan, parse};
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn plan(matches: &[&str]) -> Plan {
@@ -155,7 +156,7 @@ fn a_rule_without_conditions_matches_all() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(cases(128))]
 
     #[test]
     fn any_request_finds_a_rule(method: Vec<u8>, authority in "[\\[\\]:.a-c0-9]{0,12}", raw: Vec<u8>, path: Vec<u8>) {

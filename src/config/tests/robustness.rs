@@ -1,6 +1,7 @@
 //! Whatever arrives: an answer, no panic, and every mistake on its line.
 
 use super::super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -160,7 +161,7 @@ fn a_full_configuration_is_accepted() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(cases(192))]
 
     #[test]
     fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..64)) {

@@ -1,6 +1,7 @@
 //! What holds whatever happens, in whatever order.
 
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 /// What can happen; an [`Event`] cannot be copied, since it may carry a permit.
@@ -204,7 +205,7 @@ impl Tally {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn whatever_happens_each_flight_permit_and_client_is_settled_once(

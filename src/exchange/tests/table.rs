@@ -28,12 +28,18 @@ fn uncached(mut driven: Driven) -> Driven {
     driven
 }
 
+fn refetching(now: Wall) -> Driven {
+    let mut driven = holding(stale()).fetches().after([head("304", &[("etag", "\"2\"")])]);
+    driven.now = now;
+    driven
+}
+
 fn no_fallback(mut driven: Driven) -> Driven {
     driven.rule.breaker.fallback = Fallback::Error;
     driven
 }
 
-const SITUATIONS: [(&str, Arrange); 30] = [
+const SITUATIONS: [(&str, Arrange); 32] = [
     ("arrived", || Driven::get()),
     ("arrived, a stale copy held", || holding(stale())),
     ("arrived, a fresh copy held past its time in L1", || holding(fresh())),
@@ -61,6 +67,8 @@ const SITUATIONS: [(&str, Arrange); 30] = [
     ("fetching, leading", || Driven::get().fetches()),
     ("fetching, leading, a stale copy held", || holding(stale()).fetches()),
     ("fetching, leading, the cache disabled", || uncached(Driven::get().fetches())),
+    ("refetching, a stale copy held", || refetching(NOW)),
+    ("refetching, a copy held that is of no more use", || refetching(NOW.after(secs(120)))),
     ("copying for itself", || Driven::get().fetches_alone().after([cacheable_head()])),
     ("copying, leading", || Driven::get().fetches().after([cacheable_head(), piece(LARGEST_BODY - 1)])),
     ("copying, leading, not to be kept", || Driven::get().fetches().after([head("200", &[])])),
@@ -68,7 +76,7 @@ const SITUATIONS: [(&str, Arrange); 30] = [
     ("ended", || Driven::get().fetches().after([Event::Gone])),
 ];
 
-const EVENTS: [(&str, Happen); 38] = [
+const EVENTS: [(&str, Happen); 42] = [
     ("routed into a flight", routed),
     ("routed to the tiers", || Event::Routed(Route::Lookup)),
     ("routed to the upstream", || Event::Routed(Route::Upstream)),
@@ -94,6 +102,7 @@ const EVENTS: [(&str, Happen); 38] = [
     ("head without a lifetime", || head("200", &[])),
     ("head private", || head("200", &[("cache-control", "private")])),
     ("head 304", || head("304", &[])),
+    ("head 304 of another response", || head("304", &[("etag", "\"2\"")])),
     ("head 404", || head("404", &[])),
     ("head 503", || head("503", &[])),
     ("head 503, a cookie", || head("503", &[("set-cookie", "a=b")])),
@@ -104,6 +113,9 @@ const EVENTS: [(&str, Happen); 38] = [
     ("piece", || piece(1)),
     ("piece too large", || piece(LARGEST_BODY + 1)),
     ("complete", || Event::Complete),
+    ("refetched", || refetched(200)),
+    ("refetched a failure", || refetched(503)),
+    ("refetched nothing", || Event::Refetched(None)),
     ("told an answer", || told(Origin::Upstream, fresh())),
     ("told an answer of another Vary", || told(Origin::Upstream, entry(60, "de"))),
     ("told an answer, stale", || told(Origin::StaleOnError(503), stale())),
@@ -127,6 +139,7 @@ fn state(exchange: &Exchange) -> String {
             let permit = if permit.is_some() { "" } else { ", no permit" };
             format!("fetching{}{}{permit}", lead(token), holds(held))
         }
+        Phase::Refetching(_) => "refetching".into(),
         Phase::Copying { token, copy } => {
             let kept = if copy.is_kept() { ", to keep" } else { "" };
             format!("copying{}{kept}", lead(token))

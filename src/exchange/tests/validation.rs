@@ -66,14 +66,46 @@ fn a_confirmation_that_forbids_reuse_unasked_is_stored_and_not_shared() {
 }
 
 #[test]
-fn a_confirmation_of_another_response_confirms_nothing_and_is_not_asked_for_again() {
+fn a_confirmation_of_another_response_confirms_nothing_and_all_is_asked_for_again() {
     let other = [("etag", "\"2\""), ("cache-control", "max-age=60")];
-    let actions = validates().on(confirmation(&other));
-    assert_eq!(words(&actions), "record success, discard, serve stale for 304, end with stale for 304");
-    let mut late = validates();
-    late.now = NOW.after(secs(120));
-    let expected = "record success, discard, serve own 502, end with own 502";
-    assert_eq!(words(&late.on(confirmation(&other))), expected);
+    let mut driven = validates();
+    let actions = driven.on(confirmation(&other));
+    assert_eq!(words(&actions), "record success, discard, vacate, refetch");
+    assert_eq!(words(&driven.on(refetched(200))), "hand 200");
+    assert!(driven.is_ended());
+}
+
+#[test]
+fn what_a_refetch_brings_is_handed_on_unless_it_failed_and_the_stale_copy_may_stand_in() {
+    for (brought, late, expected) in [
+        (refetched(404), false, "hand 404"),
+        (refetched(503), false, "serve stale for 503"),
+        (refetched(503), true, "hand 503"),
+        (Event::Refetched(None), false, "serve stale for 304"),
+        (Event::Refetched(None), true, "serve own 502"),
+    ] {
+        let mut driven = validates();
+        driven.on(confirmation(&[("etag", "\"2\"")]));
+        driven.now = if late { NOW.after(secs(120)) } else { NOW };
+        assert_eq!(words(&driven.on(brought)), expected);
+    }
+}
+
+#[test]
+fn what_is_sent_again_is_not_sent_a_third_time() {
+    let other = [("etag", "\"2\"")];
+    let expected = "record success, discard, vacate, serve stale for 304";
+    // Nobody waits for a refresh, and it has failed.
+    let mut refresh = validates();
+    refresh.exchange.sender = Sender::Refresh(Wall(0));
+    let failed = "record success, discard, vacate, serve own 502";
+    assert_eq!(words(&refresh.on(confirmation(&other))), failed);
+    let mut nowhere = validates();
+    nowhere.refreshes = false;
+    assert_eq!(words(&nowhere.on(confirmation(&other))), expected);
+    let mut with_body = validates();
+    with_body.exchange.request.has_body = true;
+    assert_eq!(words(&with_body.on(confirmation(&other))), expected);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 pub(super) enum Map {
     Request = 0,
     Response = 2,
+    CalloutResponse = 6,
 }
 
 /// Which buffer.
@@ -150,11 +151,16 @@ pub(super) fn header_pairs(map: Map) -> Option<Vec<u8>> {
 
 /// The `:status` of the callout whose answer is being delivered.
 pub(super) fn callout_status() -> Option<Vec<u8>> {
-    const CALLOUT_RESPONSE: u32 = 6;
     const STATUS: &str = ":status";
     let (mut data, mut size) = (std::ptr::null_mut(), 0);
     let status = unsafe {
-        proxy_get_header_map_value(CALLOUT_RESPONSE, STATUS.as_ptr(), STATUS.len(), &mut data, &mut size)
+        proxy_get_header_map_value(
+            Map::CalloutResponse as u32,
+            STATUS.as_ptr(),
+            STATUS.len(),
+            &mut data,
+            &mut size,
+        )
     };
     taken(status, data, size)
 }

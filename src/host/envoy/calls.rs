@@ -9,7 +9,8 @@ use crate::host::{
 };
 use crate::http::Fields;
 use crate::time::{Mono, Wall};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,17 +19,25 @@ use std::time::Duration;
 pub struct EnvoyHost {
     called: Rc<Cell<u32>>,
     effective: Rc<Cell<u32>>,
+    /// Callouts under way whose answers nobody may want.
+    fetches: Rc<RefCell<BTreeSet<CalloutId>>>,
 }
 
 impl EnvoyHost {
     pub(super) fn new(root: u32) -> Self {
-        Self { called: Rc::new(Cell::new(root)), effective: Rc::new(Cell::new(root)) }
+        let context = || Rc::new(Cell::new(root));
+        Self { called: context(), effective: context(), fetches: Rc::default() }
     }
 
     /// A callback of this context begins.
     pub(super) fn enter(&self, context: u32) {
         self.called.set(context);
         self.effective.set(context);
+    }
+
+    /// Whether a callout that has ended was a fetch.
+    pub(super) fn was_fetch(&self, callout: CalloutId) -> bool {
+        self.fetches.borrow_mut().remove(&callout)
     }
 
     /// Whether the context could be made the effective one.
@@ -181,7 +190,17 @@ impl Host for EnvoyHost {
         let head = fields.iter().map(|(name, value)| Some((text(name)?, text(value)?)));
         let head: Vec<_> = head.collect::<Option<_>>()?;
         let token = proxy_wasm::hostcalls::dispatch_http_call(cluster, head, None, vec![], timeout);
-        token.ok().map(CalloutId)
+        let callout = CalloutId(token.ok()?);
+        self.fetches.borrow_mut().insert(callout);
+        Some(callout)
+    }
+
+    fn fetched(&self, _: CalloutId, most: usize) -> Option<(Fields, Vec<u8>)> {
+        let fields = abi::header_pairs(Map::CalloutResponse).and_then(Fields::from_block)?;
+        fields.get(b":status")?;
+        // One byte more than may be there tells that it is too much.
+        let body = abi::buffer(Buffer::CalloutBody, most.saturating_add(1)).unwrap_or_default();
+        (body.len() <= most).then_some((fields, body))
     }
 
     fn metric(&self, kind: MetricKind, name: &str) -> Option<MetricId> {

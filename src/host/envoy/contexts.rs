@@ -75,7 +75,8 @@ impl Root {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, fields: usize, body: usize, _: usize) {
-        let answer = callout_answer(fields, body);
+        let wanted = if self.host.was_fetch(CalloutId(token)) { 0 } else { body };
+        let answer = callout_answer(fields, wanted);
         self.with_worker(|worker| worker.on_callout(CalloutId(token), answer));
     }
 }

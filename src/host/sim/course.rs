@@ -3,10 +3,10 @@
 use super::client::{ClientId, End};
 use super::happening::{Happening, Stop};
 use super::rng::Rng;
-use super::state::{Deferred, Event, Lines, Phase, State, Stream};
+use super::state::{Deferred, Event, Lines, Phase, Stream};
 use super::upstream::{self, Answer, Asked, Outcome};
 use super::world::Inner;
-use crate::host::{CalloutId, Flow, Source, StreamId};
+use crate::host::{Flow, Source, StreamId};
 use std::collections::VecDeque;
 
 impl Inner {
@@ -101,7 +101,8 @@ impl Inner {
     /// Does what a callback left to be done, in its order.
     pub fn perform(&self, deferred: Vec<Deferred>) {
         for action in deferred {
-            let (Deferred::Reply(client, ..) | Deferred::Resume(client)) = &action;
+            let (Deferred::Reply(client, ..) | Deferred::Instead(client, ..) | Deferred::Resume(client)) =
+                &action;
             let client = *client;
             let due = {
                 let state = self.state.borrow();
@@ -111,9 +112,13 @@ impl Inner {
             };
             match action {
                 Deferred::Reply(_, head, body) if due => self.respond(client, Source::Own, head, body),
+                Deferred::Instead(_, head, body) if due => {
+                    self.give(client, head, &body);
+                    self.finish(client, End::Complete);
+                }
                 Deferred::Resume(_) if due => self.let_through(client),
                 // Its VM died meanwhile.
-                Deferred::Reply(..) | Deferred::Resume(_) => {}
+                Deferred::Reply(..) | Deferred::Instead(..) | Deferred::Resume(_) => {}
             }
         }
     }
@@ -233,8 +238,15 @@ impl Inner {
             let mut state = self.state.borrow_mut();
             // Behind a reply in its place, Envoy stops the head itself, whatever the callback says.
             let replaced = state.streams.get(&client).is_some_and(|stream| stream.instead.is_some());
-            if flow == Flow::Pause && !replaced {
-                state.fault("a response's head was held, and hangs for ever");
+            let held = flow == Flow::Pause && !replaced;
+            if held && !end {
+                state.fault("a response's head was held, and its body overflows the buffer");
+            }
+            if held && let Some(stream) = state.streams.get_mut(&client) {
+                stream.phase = Phase::Held;
+                let idle = state.config.stream_idle_timeout;
+                state.schedule_in(idle, Event::Idle(client));
+                return false;
             }
             let Some(stream) = state.streams.get_mut(&client) else { return false };
             (stream.head.take().unwrap_or_default(), stream.instead.take())
@@ -303,97 +315,8 @@ impl Inner {
         }
         true
     }
-
-    /// A paused request has outlived Envoy's patience.
-    pub fn idle(&self, client: ClientId) {
-        let (paused, alive) = {
-            let state = self.state.borrow();
-            let Some(stream) = state.streams.get(&client) else { return };
-            (stream.phase == Phase::Paused, state.is_alive(stream.envoy, stream.worker, stream.vm))
-        };
-        match (paused, alive) {
-            (true, true) => {
-                let head = Lines::default().with(":status", "504");
-                self.respond(client, Source::Local, head, b"stream timeout".to_vec());
-            }
-            (true, false) => self.fail(client),
-            (false, _) => {}
-        }
-    }
-
-    /// The client goes away.
-    pub fn leave(&self, client: ClientId) {
-        let live = self.state.borrow().streams.contains_key(&client);
-        if live {
-            self.finish(client, End::Left);
-        }
-    }
-
-    /// Envoy ends a stream whose VM is no more: 503, or a cut where the response has begun.
-    pub fn fail(&self, client: ClientId) {
-        let begun = self.state.borrow().client(client).is_some_and(|client| client.head.is_some());
-        if begun {
-            return self.finish(client, End::Cut);
-        }
-        self.give(client, Lines::default().with(":status", "503"), b"");
-        self.finish(client, End::Complete);
-    }
-
-    fn give(&self, client: ClientId, head: Lines, body: &[u8]) {
-        let mut state = self.state.borrow_mut();
-        if let Some(client) = state.client_mut(client) {
-            let without_body = is_head(&client.request.fields);
-            client.body = if without_body { Vec::new() } else { body.to_vec() };
-            client.head = Some(head);
-        }
-        state.tell(Happening::Headed(client));
-    }
-
-    fn stop(&self, state: &mut State, client: ClientId, stop: Stop) {
-        if let Some(serial) = state.streams.get_mut(&client).and_then(|stream| stream.serial.take()) {
-            state.tell(Happening::Stopped { serial, stop });
-        }
-    }
-
-    /// The stream is over; the plugin hears of it if its VM lives.
-    fn finish(&self, client: ClientId, end: End) {
-        let stream = {
-            let mut state = self.state.borrow_mut();
-            self.stop(&mut state, client, Stop::Abandoned);
-            for callout in state.callouts.values_mut().filter(|callout| callout.owner == Some(client)) {
-                callout.cancelled = true;
-            }
-            let found = state.streams.get_mut(&client).map(|stream| {
-                stream.phase = Phase::Ending;
-                (stream.envoy, stream.worker, stream.vm, stream.id)
-            });
-            found.filter(|(envoy, worker, vm, _)| state.is_alive(*envoy, *worker, *vm))
-        };
-        if let Some((envoy, worker, _, id)) = stream {
-            self.callback((envoy, worker), "on_gone", Some(client), |role| role.on_gone(id));
-        }
-        self.close(&mut self.state.borrow_mut(), client, end);
-    }
-
-    /// Strikes a stream off and tells how it ended.
-    pub fn close(&self, state: &mut State, client: ClientId, end: End) {
-        self.stop(state, client, Stop::Abandoned);
-        if let Some(stream) = state.streams.remove(&client) {
-            state.ids.remove(&(stream.vm, stream.id));
-        }
-        let now = state.now;
-        let Some(record) = state.client_mut(client).filter(|record| record.ended.is_none()) else { return };
-        record.ended = Some((now, end));
-        let answered = (record.status() == Some(200) && end == End::Complete).then(|| record.body.clone());
-        let fetch = record.fetch;
-        state.tell(Happening::Ended(client));
-        if let Some(CalloutId(callout)) = fetch {
-            let way = state.inner_way();
-            state.schedule_in(way, Event::Answered(callout, answered));
-        }
-    }
 }
 
-fn is_head(request: &Lines) -> bool {
+pub(super) fn is_head(request: &Lines) -> bool {
     request.get(":method") == Some(b"HEAD")
 }

@@ -3,7 +3,7 @@
 //! A call by a VM that has died does nothing. Before an access to what workers share, another one may run.
 
 use super::MAX_ACTIONS;
-use super::client::{ClientId, ClientRequest};
+use super::client::{ClientId, ClientRequest, End};
 use super::happening::Place;
 use super::process::Process;
 use super::state::{Call, Callout, Deferred, Event, Lines, Phase, State, Stream, Way};
@@ -146,7 +146,9 @@ impl Host for SimHost {
     fn request_fields(&self, stream: StreamId) -> Fields {
         self.stream(stream, |stream| match stream.phase {
             Phase::Arriving | Phase::Paused => stream.request.to_fields(),
-            Phase::Settled | Phase::Upstream | Phase::Responding | Phase::Ending => Fields::new(),
+            Phase::Settled | Phase::Upstream | Phase::Responding | Phase::Held | Phase::Ending => {
+                Fields::new()
+            }
         })
     }
 
@@ -224,6 +226,12 @@ impl Host for SimHost {
                     if target.head.is_some() && target.source != Source::Own && target.instead.is_none() =>
                 {
                     target.instead = Some((head, body.to_vec()));
+                }
+                Phase::Held => {
+                    target.phase = Phase::Settled;
+                    if let Some(call) = &mut state.call {
+                        call.deferred.push(Deferred::Instead(client, head, body.to_vec()));
+                    }
                 }
                 phase => state.fault(&format!("a reply to a stream that takes none any more: {phase:?}")),
             }
@@ -317,6 +325,15 @@ impl Host for SimHost {
             let way = state.inner_way();
             state.schedule_in(way, Event::Arrive(inner));
             Some(id)
+        })
+    }
+
+    fn fetched(&self, callout: CalloutId, most: usize) -> Option<(Fields, Vec<u8>)> {
+        self.enter(Access::Own, |state| {
+            let fetched = state.clients.iter().find(|client| client.fetch == Some(callout))?;
+            let (_, End::Complete) = fetched.ended? else { return None };
+            let fits = fetched.body.len() <= most;
+            Some((fetched.head.as_ref()?.to_fields(), fetched.body.clone())).filter(|_| fits)
         })
     }
 

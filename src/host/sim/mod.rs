@@ -19,6 +19,7 @@
 mod client;
 mod course;
 mod door;
+mod ending;
 mod happening;
 mod process;
 mod redis;

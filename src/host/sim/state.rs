@@ -104,6 +104,8 @@ pub(super) enum Phase {
     Upstream,
     /// The head of a response has come.
     Responding,
+    /// It is held, and with it the whole response.
+    Held,
     Ending,
 }
 
@@ -152,6 +154,8 @@ pub(super) struct Call {
 #[derive(Debug)]
 pub(super) enum Deferred {
     Reply(ClientId, Lines, Vec<u8>),
+    /// In place of a response that was held: straight to the client.
+    Instead(ClientId, Lines, Vec<u8>),
     Resume(ClientId),
 }
 

@@ -252,7 +252,42 @@ fn replying_to_another_stream_from_a_streams_callback_is_a_fault_and_resuming_is
 }
 
 #[test]
-fn a_response_that_is_held_is_a_fault() {
+fn a_response_without_a_body_may_be_held_and_replaced_later_or_waits_for_envoys_patience() {
+    for (replies, expected) in [(true, (Some(200), &b"later"[..])), (false, (Some(504), b"stream timeout"))] {
+        let mut held = None;
+        let respond = |_: &Asked, _: &mut Rng| {
+            let answer = Answer::new(304, b"");
+            Script { wait: ms(1), outcome: Outcome::Answer(answer) }
+        };
+        let (mut world, log) = world_before(
+            Config::default(),
+            move |host, told| match told {
+                Told::Response(stream, true) => {
+                    held = Some(stream);
+                    Flow::Pause
+                }
+                Told::Tick if replies => {
+                    if let Some(stream) = held.take() {
+                        host.reply(stream, 200, &Fields::new(), b"later");
+                    }
+                    Flow::Continue
+                }
+                _ => Flow::Continue,
+            },
+            respond,
+        );
+        let client = world.request(ms(1), get(0));
+        let client = finished(&mut world, client);
+        assert_eq!((client.status(), client.body.as_slice()), expected);
+        let id = StreamId(2);
+        let all = [Told::Request(id, true), Told::Response(id, true), Told::Gone(id)];
+        assert_eq!(streams_told(&log), all, "what takes its place passes no filter");
+        assert!(world.faults().is_empty(), "{:?}", world.faults());
+    }
+}
+
+#[test]
+fn a_response_whose_body_comes_may_not_be_held() {
     let (mut world, _) = world(Config::default(), |_, told| match told {
         Told::Response(..) => Flow::Pause,
         _ => Flow::Continue,

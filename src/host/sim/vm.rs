@@ -179,7 +179,7 @@ impl Inner {
             match phase {
                 Phase::Arriving | Phase::Responding => self.fail(client),
                 // They hang, or get their 503 when the answer comes.
-                Phase::Paused | Phase::Settled | Phase::Upstream | Phase::Ending => {}
+                Phase::Paused | Phase::Settled | Phase::Upstream | Phase::Held | Phase::Ending => {}
             }
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn response(value: &str) -> ResponseDirectives {
@@ -176,8 +177,80 @@ fn max_stale_without_a_number_takes_any_age_and_with_a_bad_one_none() {
     assert_eq!(request("min-fresh=5, min-fresh=3").min_fresh, secs(5));
 }
 
+/// Any directives that can be written; no lifetime is longer than what is told apart.
+pub(crate) fn any_directives() -> impl Strategy<Value = ResponseDirectives> {
+    let lifetime = || prop::option::of((0..=MAX_DELTA_SECONDS).prop_map(Duration::from_secs));
+    let flags: [bool; 7] = Default::default();
+    (flags.map(|_| any::<bool>()), [lifetime(), lifetime(), lifetime(), lifetime()]).prop_map(
+        |(flags, lifetimes)| {
+            let [no_store, no_cache, private, public, must_revalidate, proxy_revalidate, must_understand] =
+                flags;
+            let [max_age, s_maxage, stale_if_error, stale_while_revalidate] = lifetimes;
+            ResponseDirectives {
+                no_store,
+                no_cache,
+                private,
+                public,
+                must_revalidate,
+                proxy_revalidate,
+                must_understand,
+                max_age,
+                s_maxage,
+                stale_if_error,
+                stale_while_revalidate,
+            }
+        },
+    )
+}
+
+/// The members that say so.
+pub(crate) fn members(said: &ResponseDirectives) -> Vec<String> {
+    let flags = [
+        (said.no_store, "no-store"),
+        (said.no_cache, "no-cache"),
+        (said.private, "private"),
+        (said.public, "public"),
+        (said.must_revalidate, "must-revalidate"),
+        (said.proxy_revalidate, "proxy-revalidate"),
+        (said.must_understand, "must-understand"),
+    ];
+    let lifetimes = [
+        (said.max_age, "max-age"),
+        (said.s_maxage, "s-maxage"),
+        (said.stale_if_error, "stale-if-error"),
+        (said.stale_while_revalidate, "stale-while-revalidate"),
+    ];
+    let flags = flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned());
+    let lifetime =
+        |(lifetime, name): (Option<Duration>, &str)| Some(format!("{name}={}", lifetime?.as_secs()));
+    flags.chain(lifetimes.into_iter().filter_map(lifetime)).collect()
+}
+
+/// Members that both readers know and no other spelling of them, beside some that neither does.
+fn common_member() -> impl Strategy<Value = String> {
+    let flag = prop::sample::select(vec![
+        "no-store",
+        "no-cache",
+        "private",
+        "public",
+        "must-revalidate",
+        "must-understand",
+        "only-if-cached",
+        "no-transform",
+    ]);
+    let number = (
+        prop::sample::select(vec!["max-age", "s-maxage", "max-stale", "min-fresh"]),
+        "[0-9]{1,9}|\"[0-9]{1,9}\"",
+    );
+    prop_oneof![
+        3 => flag.prop_map(str::to_owned),
+        3 => number.prop_map(|(name, number)| format!("{name}={number}")),
+        1 => "[a-z]{1,4}(=([a-z0-9-]{1,3}|\"[a-z0-9, =-]{0,12}\"))?",
+    ]
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn any_bytes_are_read_without_panic(line in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -195,5 +268,42 @@ proptest! {
     fn a_no_store_between_commas_is_seen(before in "[a-z=\\\\, ;-]{0,20}", after in "[a-z=\", ;-]{0,20}") {
         let line = format!("{before},no-store,{after}");
         prop_assert!(response(&line).no_store, "{}", line);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back(said in any_directives(), blank in "[ \t]{0,2}", lines in 1_usize..4) {
+        let members = members(&said);
+        let lines: Vec<_> = members.chunks(members.len().div_ceil(lines).max(1)).map(|line| line.join(&format!("{blank},{blank}"))).collect();
+        prop_assert_eq!(ResponseDirectives::parse(lines.iter().map(|line| line.as_bytes())), said);
+    }
+
+    /// Intended differences, none of which is generated. There: names in another case, `no-cache` and `private` with
+    /// fields, and `max-stale` without a number are unknown; one bad number and the whole field is dropped; of two that
+    /// disagree the last counts, not the shorter; a number is not cut off; a backslash in a quoted string escapes
+    /// nothing. And it has no word for `proxy-revalidate` that could be asked for.
+    #[test]
+    fn another_reader_finds_the_same(members in prop::collection::vec((common_member(), "[ \t]{0,2},[ \t]{0,2}"), 0..7)) {
+        use headers::Header;
+        let mut seen = std::collections::BTreeSet::new();
+        let mut line = String::new();
+        for (member, comma) in members.iter().filter(|(member, _)| seen.insert(member.split('=').next().unwrap().to_owned())) {
+            line = line + member + comma;
+        }
+        let value = headers::HeaderValue::from_str(&line).unwrap();
+        let theirs = headers::CacheControl::decode(&mut std::iter::once(&value)).unwrap();
+        let (ours, asked) = (response(&line), request(&line));
+        prop_assert_eq!(ours.no_store, theirs.no_store(), "{}", line);
+        prop_assert_eq!(ours.no_cache, theirs.no_cache(), "{}", line);
+        prop_assert_eq!(ours.private, theirs.private(), "{}", line);
+        prop_assert_eq!(ours.public, theirs.public(), "{}", line);
+        prop_assert_eq!(ours.must_revalidate, theirs.must_revalidate(), "{}", line);
+        prop_assert_eq!(ours.must_understand, theirs.must_understand(), "{}", line);
+        prop_assert_eq!(ours.max_age, theirs.max_age(), "{}", line);
+        prop_assert_eq!(ours.s_maxage, theirs.s_max_age(), "{}", line);
+        prop_assert_eq!((asked.no_store, asked.no_cache), (theirs.no_store(), theirs.no_cache()), "{}", line);
+        prop_assert_eq!(asked.only_if_cached, theirs.only_if_cached(), "{}", line);
+        prop_assert_eq!(asked.max_age, theirs.max_age(), "{}", line);
+        prop_assert_eq!(asked.min_fresh, theirs.min_fresh(), "{}", line);
+        prop_assert_eq!(asked.max_stale, theirs.max_stale(), "{}", line);
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -110,7 +111,7 @@ fn a_short_year_more_than_fifty_years_ahead_is_the_past_centurys() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn any_bytes_at_any_time_are_read_without_panic(value in prop::collection::vec(any::<u8>(), 0..40), now in any::<u64>()) {
@@ -145,4 +146,49 @@ proptest! {
         let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
         prop_assert_eq!(year_of(Wall(second * 1000)).to_string(), text[12..16].trim_start_matches('0'));
     }
+
+    /// Intended differences. Here: the name of the day need not fit the date, names are known in any case, a leap second
+    /// is a second, what lies before 1970 is 1970. There: blanks around a date are none of it, a short year always lies
+    /// between 1970 and 2069, and whatever stands between it and the time is taken for a blank.
+    #[test]
+    fn what_another_parser_reads_is_read(second in 0_u64..FROM_2070, form in 0_usize..3, at in any::<prop::sample::Index>(), cut in 0_usize..2, with in "[0-9A-Za-z,: -]{0,2}", whole in any::<bool>()) {
+        let [imf, short, old, _] = forms(second);
+        let mut text = [imf, short, old][form].clone();
+        if !whole {
+            let at = at.index(text.len() + 1);
+            text.replace_range(at..(at + cut).min(text.len()), &with);
+        }
+        let text = text.trim();
+        let theirs = httpdate::parse_http_date(text).ok().map(|time| time.duration_since(UNIX_EPOCH).unwrap().as_secs());
+        match (parse(text.as_bytes(), NOW).map(|moment| moment.0 / 1000), theirs) {
+            (None, None) => {}
+            (Some(ours), Some(theirs)) => prop_assert!(ours == theirs || (form == 1 && ours >= FROM_2070), "{}", text),
+            (None, Some(_)) => prop_assert!(form == 1 && text.as_bytes()[text.len() - 13] != b' ', "{}", text),
+            (Some(ours), None) => {
+                let is_moment = forms(ours).iter().any(|form| without_day(form) == without_day(text));
+                prop_assert!(is_moment || ours == 0 || text.contains(":60"), "{}", text);
+            }
+        }
+    }
+}
+
+/// The first second that no short year of the other parser's reaches.
+const FROM_2070: u64 = 3_155_760_000;
+
+/// A moment in the three forms, the last one with either filling of its day.
+fn forms(second: u64) -> [String; 4] {
+    let imf = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
+    let (day, rest) = imf.split_once(", ").unwrap();
+    let [date, month, year, time, _] = rest.split(' ').collect::<Vec<_>>()[..] else { panic!("{imf}") };
+    let long =
+        LONG_DAYS.iter().map(|name| std::str::from_utf8(name).unwrap()).find(|name| name.starts_with(day));
+    let short = format!("{}, {date}-{month}-{} {time} GMT", long.unwrap(), &year[2..]);
+    let filled = |date: &str| format!("{day} {month} {date} {time} {year}");
+    let old = [filled(&format!("{:>2}", date.trim_start_matches('0'))), filled(date)];
+    let [blank, zero] = old;
+    [imf, short, blank, zero]
+}
+
+fn without_day(text: &str) -> String {
+    text.trim_start_matches(|letter: char| letter.is_ascii_alphabetic()).to_lowercase()
 }

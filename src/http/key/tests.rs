@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 const HOST: [(&str, &str); 3] = [(":method", "GET"), (":scheme", "https"), (":authority", "example.com")];
@@ -59,6 +60,7 @@ fn the_host_is_the_same_in_any_case_and_with_its_schemes_port() {
         (("HTTPS", "example.com:443"), ("https", "example.com")),
         (("http", "example.com:80"), ("http", "example.com")),
         (("http", "[::1]:80"), ("http", "[::1]")),
+        (("http", "example.com:"), ("http", "example.com")),
     ] {
         assert_eq!(at(a.0, a.1), at(b.0, b.1), "{a:?} {b:?}");
     }
@@ -284,7 +286,7 @@ fn sorted(query: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn any_bytes_make_a_key_or_are_refused(path in prop::collection::vec(any::<u8>(), 0..80), authority in prop::collection::vec(any::<u8>(), 0..20), cookie in prop::collection::vec(any::<u8>(), 0..40)) {
@@ -305,5 +307,54 @@ proptest! {
         let spec = query_spec(&[], None, false);
         let make = |host: &str, path: &str| key(&spec, &fields(&[(":scheme", "http"), (":authority", host), (":path", path)])).unwrap();
         prop_assert_eq!(make(&a, &b) == make(&c, &d), (&a, &b) == (&c, &d));
+    }
+
+    /// Its parts can be told apart again, so no text in one can pass for another.
+    #[test]
+    fn a_key_is_read_back_part_by_part(host in "[a-z.\\x00-\\x02]{0,9}", path in "/[a-zA-Z\\x00-\\x7f&&[^?]]{0,9}", query in prop::option::of("[a-c&=?]{0,9}"), value in prop::option::of("[a-z]{0,4}")) {
+        let spec = KeySpec { headers: vec!["x".into()], ..query_spec(&[], None, false) };
+        let target = path.clone() + &query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+        let mut pairs = vec![(":scheme", "ftp"), (":authority", &host[..]), (":path", &target)];
+        pairs.extend(value.as_ref().map(|value| ("x", &value[..])));
+        let key = key(&spec, &fields(&pairs)).unwrap();
+        let mut parts = Vec::new();
+        let mut rest = key.bytes();
+        while let [tag, low, high, tail @ ..] = rest {
+            let (part, tail) = tail.split_at(usize::from(u16::from_le_bytes([*low, *high])));
+            parts.push((*tag, part.to_vec()));
+            rest = tail;
+        }
+        prop_assert!(rest.is_empty());
+        let mut expected = vec![(b's', b"ftp".to_vec()), (b'a', host.into_bytes()), (b'p', path.into_bytes())];
+        expected.extend(query.map(|query| (b'q', query.into_bytes())));
+        prop_assert_eq!(&parts[..expected.len()], &expected[..]);
+        prop_assert_eq!(&parts[expected.len()], &(b'h', b"x".to_vec()));
+        prop_assert_eq!(parts[expected.len() + 1].1.is_empty(), value.is_none());
+        prop_assert_eq!(parts.len(), expected.len() + 2);
+    }
+
+    /// With the names as another parser decodes them.
+    #[test]
+    fn parameters_are_left_out_as_a_naive_reader_leaves_them_out(query in prop::collection::vec(("(a|b|ab|A|%61|%62|c|;)?", "(=[a;]?)?"), 1..6), ignore in prop::collection::vec("(a|b|c|%61)\\*?", 0..3), allow in prop::option::of(prop::collection::vec("(a|b)\\*?", 0..3)), sort in any::<bool>()) {
+        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}{value}")).collect();
+        let takes = |pattern: &str, name: &str| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == pattern,
+        };
+        let stays = |parameter: &str| {
+            let raw = parameter.split('=').next().unwrap();
+            let decoded = form_urlencoded::parse(raw.as_bytes()).next().map(|(name, _)| name.to_lowercase()).unwrap_or_default();
+            let allowed = allow.as_ref().is_none_or(|list| list.iter().any(|pattern| takes(pattern, &decoded)));
+            parameter.contains(';') || (allowed && !ignore.iter().any(|pattern| takes(pattern, raw)))
+        };
+        let mut kept: Vec<&str> = query.iter().map(String::as_str).filter(|parameter| stays(parameter)).collect();
+        if sort {
+            kept.sort_by_key(|parameter| parameter.split('=').next().unwrap());
+        }
+        let spec = KeySpec { query: QuerySpec { ignore: ignore.clone(), allow: allow.clone(), sort }, ..Default::default() };
+        let found = of(&spec, &format!("/?{}", query.join("&")), &[]);
+        let whole = query_spec(&[], None, false);
+        let expected = if kept.is_empty() { of(&whole, "/", &[]) } else { of(&whole, &format!("/?{}", kept.join("&")), &[]) };
+        prop_assert_eq!(found, expected, "{:?} of {:?}", kept, query);
     }
 }

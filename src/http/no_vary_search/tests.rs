@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn read(lines: &[&str]) -> Option<NoVarySearch> {
@@ -232,7 +233,7 @@ fn query() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2048))]
+    #![proptest_config(cases(2048))]
 
     #[test]
     fn equal_forms_are_what_the_draft_calls_equivalent(said in any_field(), first in query(), second in query()) {
@@ -271,5 +272,30 @@ proptest! {
         if let Some(said) = NoVarySearch::decode(&bytes) {
             prop_assert_eq!(said.encode(), bytes);
         }
+    }
+
+    #[test]
+    fn any_lines_are_read_within_the_limits(lines in prop::collection::vec(prop_oneof![prop::collection::vec(any::<u8>(), 0..30), "(key-order|params|except|=|\\(|\\)|\"|a|%|[ ,;?]|[01]){0,12}".prop_map(String::into_bytes)], 0..3)) {
+        let said = NoVarySearch::read(&Fields::of(lines.iter().map(|line| (&b"no-vary-search"[..], &line[..]))));
+        if let Some(said) = said {
+            prop_assert!(said.is_sound());
+            prop_assert_eq!(NoVarySearch::decode(&said.encode()), Some(said));
+        }
+    }
+
+    #[test]
+    fn what_is_written_in_the_field_is_read(said in any_field(), doubled in any::<bool>()) {
+        let quoted = |name: &String| {
+            let encoded: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
+            format!("\"{encoded}\"")
+        };
+        let mut names: Vec<_> = said.names.iter().rev().map(quoted).collect();
+        if doubled {
+            names.extend(names.clone());
+        }
+        let list = format!("{}=({})", if said.only { "except" } else { "params" }, names.join(" "));
+        let order = if said.any_order { "key-order, " } else { "" };
+        let line = format!("{order}{list}");
+        prop_assert_eq!(NoVarySearch::read(&Fields::of([(&b"no-vary-search"[..], line.as_bytes())])), Some(said), "{}", line);
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 /// 2026-01-01.
@@ -279,7 +280,7 @@ fn any_range() -> impl Strategy<Value = ContentRange> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn any_parts_are_handled_without_panic(one in any_range(), other in any_range(), first in any::<u64>(), last in any::<u64>(), body in prop::collection::vec(any::<u8>(), 0..9), now in any::<u64>()) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 /// 2026-01-01.
@@ -399,7 +400,7 @@ fn parts_of(body: &[u8], boundary: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn any_bytes_are_read_without_panic(line in prop::collection::vec(any::<u8>(), 0..60), block in prop::collection::vec(any::<u8>(), 0..60), ends in (any::<u64>(), any::<u64>()), now in any::<u64>(), length in any::<u64>()) {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::http::Fields;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 const NOW: Wall = Wall(784_111_777_000);
@@ -263,8 +264,10 @@ fn cookies_and_content_are_no_obstacle() {
     assert_eq!(fresh_for(verdict(&asked, &given, false)), Ok(secs(9)));
 }
 
+mod oracle;
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     /// Whatever is said, nothing is kept that may not be shared, and nothing that forbids it is shared.
     #[test]

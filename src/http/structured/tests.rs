@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 use sfv::{BareItem, InnerList, ListEntry};
 
@@ -168,8 +169,26 @@ prop_compose! {
     }
 }
 
+/// A value with the text that it is by the grammar of RFC 9651 §3, whatever `sfv` thinks of it.
+fn written() -> impl Strategy<Value = (String, Value<'static>)> {
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let item = prop_oneof![
+        any::<bool>().prop_map(|set| (format!("?{}", u8::from(set)), Value::Boolean(set))),
+        (-999_999_999_999_999_i64..=999_999_999_999_999)
+            .prop_map(|number| (number.to_string(), Value::Integer(number))),
+        "[ -~]{0,6}".prop_map(move |text| (format!("\"{}\"", escaped(&text)), Value::String(text.into()))),
+        prop::sample::select(vec!["a", "*", "Ab:c/d", "x!#$%&'*+-.^_`|~9"])
+            .prop_map(|token| (token.to_owned(), Value::Token(token))),
+    ];
+    let list = prop::collection::vec(item.clone(), 0..4).prop_map(|items| {
+        let (texts, values): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        (format!("({})", texts.join(" ")), Value::List(values))
+    });
+    prop_oneof![3 => item, 1 => list]
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn what_the_grammar_allows_is_read(text in field()) {
@@ -189,5 +208,26 @@ proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
         agrees(&bytes);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back(members in prop::collection::vec((prop::sample::select(vec!["a", "b", "*c", "a-b_c.d*9"]), written(), any::<bool>()), 0..6)) {
+        let text = |dictionary: bool| members.iter().map(|(key, (text, value), parameter)| {
+            let rest = if *parameter { ";x" } else { "" };
+            match (dictionary, value) {
+                (false, _) => format!("{text}{rest}"),
+                (true, Value::Boolean(true)) => format!("{key}{rest}"),
+                (true, _) => format!("{key}={text}{rest}"),
+            }
+        }).collect::<Vec<_>>().join(", ");
+        let values: Vec<_> = members.iter().map(|(_, (_, value), _)| value.clone()).collect();
+        let line = text(false);
+        prop_assert_eq!(list(line.as_bytes()), Some(values));
+        let text = text(true);
+        let found = dictionary(text.as_bytes()).unwrap();
+        for (key, ..) in &members {
+            let last = members.iter().rev().find(|(other, ..)| other == key).map(|(_, (_, value), _)| value);
+            prop_assert_eq!(found.get(key), last, "{} in {}", key, text);
+        }
     }
 }

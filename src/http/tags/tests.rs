@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn of(lines: &[(&str, &str)]) -> Tags {
@@ -124,7 +125,7 @@ fn bytes_that_are_no_stored_form_are_unsound_and_carry_every_tag() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn no_tag_is_lost_however_it_is_written(texts in prop::collection::btree_set("[!-+.-~]{1,5}", 0..12), lines in 1_usize..4, blank in "[ \t]{0,2}") {

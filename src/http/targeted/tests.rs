@@ -1,4 +1,6 @@
+use super::super::cache_control::tests::{any_directives, members};
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn of(value: &str) -> Option<ResponseDirectives> {
@@ -193,7 +195,7 @@ fn key(member: &str) -> &str {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn what_both_grammars_can_say_means_what_it_means_in_cache_control(members in prop::collection::vec((member(), any::<bool>()), 1..7)) {
@@ -215,5 +217,14 @@ proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..3)) {
         read(lines.iter().map(Vec::as_slice));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back(said in any_directives(), lines in 1_usize..4) {
+        let members = members(&said);
+        let lines: Vec<_> = members.chunks(members.len().div_ceil(lines).max(1)).map(|line| line.join(", ")).collect();
+        let found = read(lines.iter().map(|line| line.as_bytes()));
+        // A field that says nothing is as if it were not there.
+        prop_assert_eq!(found, (!members.is_empty()).then_some(said));
     }
 }

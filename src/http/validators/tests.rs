@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 const NOW: Wall = Wall(1_767_225_600_000);
@@ -374,6 +375,8 @@ fn any_fields() -> impl Strategy<Value = Fields> {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn no_bytes_panic(
         block in prop::collection::vec(any::<u8>(), 0..64),
@@ -428,5 +431,33 @@ proptest! {
         prop_assert!(is_held(&tag, &[&list]));
         let found = others.iter().any(|other| other.trim_start_matches("W/") == tag);
         prop_assert_eq!(is_held(&tag, &[&others.join(&separator)]), found);
+    }
+
+    /// Intended differences: what is no entity tag equals itself here and nothing there; a star has blanks around it
+    /// here; a list that is no text holds nothing there.
+    #[test]
+    fn another_reader_finds_the_same_tags(
+        lines in prop::collection::vec(prop::collection::vec("(W/)?\"[a-c,]{0,2}\"|[aW/*]{0,3}", 0..4), 1..3),
+        tag in "(W/)?\"[a-c,]{0,2}\"",
+        other in "(W/)?\"[a-c,]{0,2}\"",
+        star: bool,
+    ) {
+        use headers::Header;
+        let lines: Vec<_> = if star { vec!["*".to_owned()] } else { lines.iter().map(|line| line.join(" , ")).collect() };
+        let values: Vec<_> = lines.iter().map(|line| headers::HeaderValue::from_str(line).unwrap()).collect();
+        let theirs = headers::IfNoneMatch::decode(&mut values.iter()).unwrap();
+        let held = is_held(&tag, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+        prop_assert_eq!(held, !theirs.precondition_passes(&tag.parse().unwrap()), "{:?}", lines);
+        // Its tags are compared by the lists that have one.
+        let list = headers::IfMatch::from(other.parse::<headers::ETag>().unwrap());
+        prop_assert_eq!(strong_eq(tag.as_bytes(), other.as_bytes()), list.precondition_passes(&tag.parse().unwrap()));
+        prop_assert_eq!(is_opaque_tag(tag.as_bytes()), !tag.starts_with('W'));
+    }
+
+    /// Which texts are entity tags. There, what stands between the quotes is whatever a field may hold; here it is what
+    /// the grammar has, so a blank makes it none.
+    #[test]
+    fn another_reader_takes_the_same_for_tags(text in "(W/|w/|W)?\"?[a-c!~]{0,3}\"?[a-c]?\"?") {
+        prop_assert_eq!(opaque_tag(text.as_bytes()).is_some(), text.parse::<headers::ETag>().is_ok(), "{}", text);
     }
 }

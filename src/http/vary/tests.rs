@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn fields(pairs: &[(&str, &str)]) -> Fields {
@@ -101,8 +102,31 @@ fn nothing_stored_agrees_with_every_request_and_unsound_bytes_with_none() {
     assert!(!matches(&[&sound[..], b"\x00"].concat(), &request));
 }
 
+/// What the lines of `name` come to, as a list: joined, without blanks, case forgotten where it has no meaning.
+fn members(request: &[(String, String)], name: &str) -> Option<String> {
+    let lines: Vec<_> =
+        request.iter().filter(|(other, _)| other == name).map(|(_, line)| line.as_str()).collect();
+    let joined = lines
+        .join(",")
+        .split(',')
+        .map(|member| member.trim_matches([' ', '\t']))
+        .collect::<Vec<_>>()
+        .join(",");
+    let joined = if name.starts_with("accept-") { joined.to_lowercase() } else { joined };
+    (!lines.is_empty()).then_some(joined)
+}
+
+fn some_request() -> impl Strategy<Value = Vec<(String, String)>> {
+    let name = prop::sample::select(vec!["a", "b", "accept-language", "c"]).prop_map(str::to_owned);
+    prop::collection::vec((name, "[xyX]?[ \t]?,?[ \t]?[xyX]?"), 0..4)
+}
+
+fn block(pairs: &[(String, String)]) -> Fields {
+    Fields::of(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(cases(128))]
 
     #[test]
     fn any_bytes_are_read_without_panic(line in prop::collection::vec(any::<u8>(), 0..99), stored in prop::collection::vec(0_u8..9, 0..99)) {
@@ -116,5 +140,29 @@ proptest! {
     fn a_request_agrees_with_itself(pairs in prop::collection::vec(("[a-e]", "[ -~]{0,9}"), 0..6), nominated in "[a-e](,[a-e]){0,5}") {
         let request = Fields::of(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         prop_assert!(matches(&vary(&[&nominated]).selecting_fields(&request), &request));
+    }
+
+    #[test]
+    fn a_naive_comparison_finds_the_same(first in some_request(), second in some_request(), nominated in prop::sample::subsequence(vec!["a", "b", "accept-language"], 0..=3)) {
+        let alike = nominated.iter().all(|name| members(&first, name) == members(&second, name));
+        let stored = vary(&[&nominated.join(",")]).selecting_fields(&block(&first));
+        prop_assert_eq!(matches(&stored, &block(&second)), alike);
+    }
+
+    /// Intended differences: a name that is none, one of more than 255 bytes, and more than 32 of them are a star here.
+    /// There, text in quotes is one name, and what is no text has none.
+    #[test]
+    fn another_reader_finds_the_same_names(lines in prop::collection::vec("[a-cA-C*]{0,2}([ \t]?,[ \t]?([a-cA-C-]{0,3}|\\*)){0,4}", 0..3)) {
+        use headers::Header;
+        let values: Vec<_> = lines.iter().map(|line| headers::HeaderValue::from_str(line).unwrap()).collect();
+        let theirs = headers::Vary::decode(&mut values.iter()).unwrap();
+        let names = theirs.iter_strs().filter(|name| !name.is_empty()).map(|name| name.to_lowercase().into_bytes());
+        let names: std::collections::BTreeSet<_> = names.collect();
+        let expected = match names.len() {
+            _ if theirs.is_any() => Vary::Star,
+            0 => Vary::None,
+            _ => Vary::Fields(names.into_iter().collect()),
+        };
+        prop_assert_eq!(vary(&lines.iter().map(String::as_str).collect::<Vec<_>>()), expected);
     }
 }

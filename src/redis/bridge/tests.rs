@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::redis::resp::tests::{Owned, any_reply, encoded, resp_like, spoken};
 use crate::redis::{MAX_COMMANDS, MAX_HEAD_BYTES, Reply, replies};
+use crate::testing::cases;
 
 const LIMITS: Limits = Limits { max_request_bytes: 4 << 20, max_reply_bytes: 4 << 20 };
 
@@ -253,7 +254,7 @@ fn any_request() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn no_event_in_any_order_panics(events in prop::collection::vec((any::<bool>(), any::<bool>(), any_request(), resp_like()), 0..6)) {

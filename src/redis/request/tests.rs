@@ -1,5 +1,8 @@
+use proptest::prelude::*;
+
 use super::*;
-use crate::redis::resp::tests::encoded;
+use crate::redis::resp::tests::{encoded, resp_like};
+use crate::testing::cases;
 
 fn head(text: &str) -> Result<Option<Framing>, CloseReason> {
     framing(text.as_bytes(), &mut 0)
@@ -158,5 +161,85 @@ fn a_body_is_whole_commands_and_nothing_else() {
     ];
     for body in cases {
         assert_eq!(pipeline(body), Err(CloseReason::RequestInvalid), "{:?}", String::from_utf8_lossy(body));
+    }
+}
+
+/// Heads as Envoy writes them, and as nobody should.
+fn any_head() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![
+        6 => "POST /[a-z?]{0,3} HTTP/1\\.1",
+        1 => prop::sample::select(vec!["GET / HTTP/1.1", "POST / HTTP/1.0", "POST  / HTTP/1.1", "POST /", "", " POST / HTTP/1.1"]).prop_map(str::to_owned),
+    ];
+    let field = prop_oneof![
+        3 => Just("host: a".to_owned()),
+        4 => "[cC]ontent-[lL]ength:[ \t]{0,2}[0-9]{1,2}[ \t]?",
+        1 => prop::sample::select(vec![
+            "content-length: 5, 5", "content-length: +5", "content-length: -1", "content-length: 0x5", "content-length:",
+            "content-length: 99999999999999999999999", "transfer-encoding: chunked", "expect: 100-continue", "x: \u{e9}", "x:", "x", "x : y", " x: y", ": y",
+        ]).prop_map(str::to_owned),
+    ];
+    let end = prop_oneof![12 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r"), 1 => Just("\r\n\r\n")];
+    (
+        first,
+        prop::collection::vec((end.clone(), field), 0..4),
+        end,
+        0_usize..9,
+        any::<prop::sample::Index>(),
+        any::<u8>(),
+    )
+        .prop_map(|(first, fields, end, damage, at, byte)| {
+            let fields: String = fields.iter().map(|(end, field)| format!("{end}{field}")).collect();
+            let mut head = format!("{first}{fields}{end}\r\nbody").into_bytes();
+            let at = at.index(head.len());
+            match damage {
+                0 => head[at] = byte,
+                1 => head.insert(at, byte),
+                2 => head.truncate(at),
+                _ => {}
+            }
+            head
+        })
+}
+
+proptest! {
+    #![proptest_config(cases(1000))]
+
+    #[test]
+    fn any_bytes_are_a_head_a_pipeline_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80), wild in resp_like(), searched in 0_usize..99) {
+        for bytes in [bytes, wild] {
+            let _ = framing(&bytes, &mut { searched });
+            if let Ok(commands) = pipeline(&bytes) {
+                prop_assert!((1..=MAX_COMMANDS).contains(&commands));
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_that_is_written_is_read(length: usize, fields in prop::collection::vec("[a-z]{1,4}:[ -~]{0,6}", 0..4), place: prop::sample::Index) {
+        let mut lines = fields;
+        lines.insert(place.index(lines.len() + 1), format!("content-length: {length}"));
+        let text = format!("POST / HTTP/1.1\r\n{}\r\n\r\n", lines.join("\r\n"));
+        prop_assert_eq!(head(&text), Ok(Some(Framing { head_bytes: text.len(), body_bytes: length })));
+    }
+
+    /// Whatever passes, another reader finds the same end of it, and nothing in it that speaks of another end. Intended
+    /// differences: there, a line may end in a bare LF, empty lines may go before, and every method, version and length
+    /// will do; here, a value may hold control bytes that end no line.
+    #[test]
+    fn another_reader_finds_the_same_end(bytes in any_head()) {
+        let Ok(Some(found)) = framing(&bytes, &mut 0) else { return Ok(()) };
+        let is_common = |byte: &u8| matches!(byte, b'\t' | b'\r' | b'\n' | 0x20..=0x7e | 0x80..);
+        let target = bytes.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        prop_assume!(bytes.iter().all(is_common) && target.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/?".contains(byte)));
+        let mut fields = [httparse::EMPTY_HEADER; 16];
+        let mut request = httparse::Request::new(&mut fields);
+        prop_assert_eq!(request.parse(&bytes), Ok(httparse::Status::Complete(found.head_bytes)));
+        prop_assert_eq!((request.method, request.version), (Some("POST"), Some(1)));
+        let named = |name: &str| request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value).collect::<Vec<_>>();
+        prop_assert!(named("transfer-encoding").is_empty());
+        let lengths = named("content-length");
+        prop_assert_eq!(lengths.len(), 1);
+        let length = std::str::from_utf8(lengths[0]).unwrap().trim();
+        prop_assert_eq!(length.parse().unwrap_or(usize::MAX), found.body_bytes);
     }
 }

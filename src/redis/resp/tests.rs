@@ -1,9 +1,10 @@
 use proptest::prelude::*;
-use redis_protocol::resp2::decode::decode_range;
+use redis_protocol::resp2::decode::{decode, decode_range};
 use redis_protocol::resp2::encode::encode as oracle_encode;
 use redis_protocol::resp2::types::OwnedFrame;
 
 use super::*;
+use crate::testing::cases;
 
 pub(crate) fn encoded(command: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -62,6 +63,18 @@ impl Owned {
             Self::Array(items) => OwnedFrame::Array(items.iter().map(Self::frame).collect()),
         }
     }
+}
+
+/// The other reader's word for a reply; it has none for an error whose text is not UTF-8.
+fn frame_of(reply: &Reply<'_>) -> Option<OwnedFrame> {
+    Some(match reply {
+        Reply::Simple(text) => OwnedFrame::SimpleString(text.to_vec()),
+        Reply::Error(text) => OwnedFrame::Error(String::from_utf8(text.to_vec()).ok()?),
+        Reply::Integer(number) => OwnedFrame::Integer(*number),
+        Reply::Bulk(bytes) => OwnedFrame::BulkString(bytes.to_vec()),
+        Reply::Nil => OwnedFrame::Null,
+        Reply::Array(items) => OwnedFrame::Array(items.iter().map(frame_of).collect::<Option<_>>()?),
+    })
 }
 
 pub(crate) fn any_reply() -> impl Strategy<Value = Owned> {
@@ -202,7 +215,7 @@ fn no_reply_is_expected_and_none_is_there() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in resp_like(), expected in 0usize..5) {
@@ -235,6 +248,23 @@ proptest! {
         if replies(&wild, 1).is_ok() {
             let (_, read) = decode_range(&wild).unwrap().unwrap();
             prop_assert_eq!(read, wild.len());
+        }
+    }
+
+    /// Intended differences: there, any two bytes end a bulk string, a line may hold a CR or LF of its own, a number may
+    /// have a plus or leading zeros, nothing is too long or too deep, and an error's text must be UTF-8.
+    #[test]
+    fn what_an_independent_reader_finds_is_found(wild in resp_like()) {
+        let ours = replies(&wild, 1);
+        let theirs = decode(&wild).ok().flatten().filter(|(_, read)| *read == wild.len()).map(|(frame, _)| frame);
+        match (ours, theirs) {
+            (Ok(ours), Some(theirs)) => prop_assert_eq!(frame_of(&ours[0]).unwrap(), theirs),
+            (Ok(ours), None) => prop_assert!(frame_of(&ours[0]).is_none(), "{:?}", ours),
+            (Err(error), Some(_)) => {
+                let is_strict = matches!(error, RespError::BadInteger | RespError::BadLine | RespError::BadBulk | RespError::LineTooLong | RespError::TooDeep);
+                prop_assert!(is_strict, "{} in {}", error, wild.escape_ascii());
+            }
+            (Err(_), None) => {}
         }
     }
 }

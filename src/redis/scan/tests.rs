@@ -4,6 +4,7 @@ use super::*;
 use crate::redis::resp::tests::{any_reply, encoded, resp_like, spoken};
 use crate::redis::resp::{MAX_BULK_BYTES, MAX_ELEMENTS, MAX_LINE_BYTES};
 use crate::redis::{Reply, replies};
+use crate::testing::cases;
 
 /// All that is found in the whole buffer at once: the ends, and how it stopped.
 fn at_once(grammar: Grammar, buffer: &[u8]) -> (Vec<usize>, bool) {
@@ -147,7 +148,7 @@ fn a_mebibyte_in_small_pieces_costs_a_glance_per_piece() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn the_way_a_buffer_grows_changes_nothing(

@@ -1,6 +1,7 @@
 use super::*;
 use crate::http::Vary;
 use crate::http::key::{KeySpec, key};
+use crate::testing::cases;
 use proptest::prelude::*;
 
 fn request(language: &str) -> Fields {
@@ -101,6 +102,8 @@ fn variants_and_keys_have_digests_of_their_own() {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn any_bytes_are_an_index_or_a_miss(mut bytes in prop::collection::vec(any::<u8>(), 0..120), own in any::<bool>()) {
         if own && bytes.len() > 3 {
@@ -126,5 +129,21 @@ proptest! {
                 prop_assert_eq!(shorter.encode(), &bytes[..len]);
             }
         }
+    }
+
+    #[test]
+    fn nearly_an_index_is_one_or_a_miss(languages in prop::collection::vec("[a-c]{0,2}", 0..4), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in 0_usize..3, asked in "[a-c]{0,2}", now in any::<u64>()) {
+        let variants: Vec<_> = languages.iter().map(|language| variant(language, 5, 9, 1)).collect();
+        let mut bytes = of(&variants).encode();
+        let place = at.index(bytes.len());
+        bytes[place] = byte;
+        bytes.truncate(bytes.len() - cut);
+        let Some(mut index) = Index::read(&bytes) else { return Ok(()) };
+        prop_assert_eq!(index.encode(), bytes);
+        index.selected(&request(&asked));
+        index.use_now(&selecting(&asked), Wall(now));
+        index.join(&of(&variants), 2, Wall(now));
+        index.drop_outdated(Wall(now));
+        prop_assert!(index.variants().len() <= MAX_VARIANTS);
     }
 }

@@ -46,7 +46,7 @@ fn a_fetch_is_a_request_on_its_own_worker_and_its_answer_comes_to_the_root() {
     let outer = world.request(ms(1), get(0));
     world.run_until_idle();
     assert!(streams_told(&log).contains(&Told::Request(StreamId(3), true)));
-    assert_eq!(callouts(&log), [Some(b"hello".to_vec())]);
+    assert_eq!(callouts(&log), [Some(Vec::new())], "that it was answered, not with what");
     let inner = world.client(ClientId(outer.0 + 1)).unwrap();
     assert_eq!((inner.fetch, inner.request.fields.get(":path")), (Some(CalloutId(1)), Some(&b"/inner"[..])));
     assert_eq!(world.client(outer).unwrap().fetch, None);
@@ -66,6 +66,31 @@ fn a_fetch_that_is_not_answered_with_200_failed() {
     world.request(ms(1), get(0));
     world.run_until_idle();
     assert_eq!(callouts(&log), [None]);
+}
+
+#[test]
+fn what_a_fetch_was_answered_can_be_read_whatever_its_status_unless_it_is_too_much() {
+    let whole = Some((b"503".to_vec(), b"no".to_vec()));
+    for (timeout, most, expected) in [(500, 2, whole), (500, 1, None), (10, 2, None)] {
+        let read = Rc::new(RefCell::new(Vec::new()));
+        let reads = Rc::clone(&read);
+        let (mut world, _) = fetching(50, timeout, move |host, told| match told {
+            Told::Callout(callout, _) => {
+                let fetched = host.fetched(callout, most);
+                let status = |fields: &Fields| fields.get(b":status").unwrap_or_default().to_vec();
+                reads.borrow_mut().push(fetched.map(|(fields, body)| (status(&fields), body)));
+                Flow::Continue
+            }
+            Told::Response(stream @ StreamId(3), _) => {
+                host.reply(stream, 503, &Fields::new(), b"no");
+                Flow::Continue
+            }
+            _ => Flow::Continue,
+        });
+        world.request(ms(1), get(0));
+        world.run_until_idle();
+        assert_eq!(*read.borrow(), [expected]);
+    }
 }
 
 #[test]
