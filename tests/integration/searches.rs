@@ -22,7 +22,7 @@ async fn a_query_that_makes_no_difference_makes_none() {
     })
     .await;
     let redis = Redis::start().await;
-    let envoy = Recipe::shipped().origin(origin.address()).redis(redis.address()).start().await;
+    let envoy = Recipe::shipped().origin(origin.address()).patient_redis(redis.address()).start().await;
     for (path, expected) in [
         ("/a?utm=1", "/a?utm=1"),
         ("/a?utm=2", "/a?utm=1"),

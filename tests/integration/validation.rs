@@ -41,7 +41,7 @@ async fn a_304_renews_what_is_stored_for_the_client_and_for_every_tier() {
     })
     .await;
     let redis = Redis::start().await;
-    let recipe = Recipe::shipped().origin(origin.address()).redis(redis.address());
+    let recipe = Recipe::shipped().origin(origin.address()).patient_redis(redis.address());
     let (first, second) = (recipe.clone().start().await, recipe.start().await);
     let get = Request::get("/page");
     assert_eq!(send(first.address(), &get).await.header("x"), "first");
@@ -129,7 +129,7 @@ async fn a_304_that_says_private_is_for_one_client_and_takes_back_what_is_stored
     })
     .await;
     let redis = Redis::start().await;
-    let envoy = Recipe::shipped().origin(origin.address()).redis(redis.address()).start().await;
+    let envoy = Recipe::shipped().origin(origin.address()).patient_redis(redis.address()).start().await;
     let get = Request::get("/page");
     send(envoy.address(), &get).await;
     eventually("it is stored", async || !redis.keys().await.is_empty()).await;
@@ -151,7 +151,7 @@ async fn a_304_that_says_private_is_for_one_client_and_takes_back_what_is_stored
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_304_about_another_response_is_no_error_where_the_stale_one_may_stand_in() {
+async fn without_a_way_back_a_304_about_another_response_is_no_error_where_the_stale_one_may_stand_in() {
     let _turn = turn::shared().await;
     let origin = Origin::start(|seen| {
         let first = match seen.path() {

@@ -30,7 +30,7 @@ async fn a_write_elsewhere_takes_every_variant_and_no_newer_one_brings_another_b
     })
     .await;
     let redis = Redis::start().await;
-    let recipe = Recipe::shipped().origin(origin.address()).redis(redis.address());
+    let recipe = Recipe::shipped().origin(origin.address()).patient_redis(redis.address());
     let (here, elsewhere) = (recipe.clone().start().await, recipe.start().await);
     for language in ["en", "de"] {
         assert_eq!(read(&here, language).await, format!("{language} 0"));

@@ -52,6 +52,12 @@ impl Recipe {
         self.cluster("redis", address)
     }
 
+    /// The Redis behind the bridge, with time enough: for tests of what Redis is asked on a machine that may be busy.
+    #[must_use]
+    pub fn patient_redis(self, address: SocketAddr) -> Self {
+        self.redis(address).redis_op_timeout("2s").plugin(&json!({"l2": {"timeout": "3s"}}))
+    }
+
     /// The trace collector.
     #[must_use]
     pub fn traces(self, address: SocketAddr) -> Self {
