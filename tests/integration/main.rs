@@ -15,6 +15,7 @@ mod flights;
 mod hostile;
 mod parts;
 mod passing;
+mod ranges;
 mod redis_failures;
 mod redis_garbage;
 mod refetches;
