@@ -358,7 +358,7 @@ impl Exchange {
                 return actions;
             }
             Some((false, entry)) => {
-                self.why = Reason::Stale;
+                self.why = self.unused(&entry, context);
                 Some(entry)
             }
             None => held,

@@ -9,7 +9,7 @@ use crate::http::key::Key;
 use crate::http::no_vary_search::NoVarySearch;
 use crate::http::request::is_safe;
 use crate::http::validators::Condition;
-use crate::http::{Fields, RequestHead, vary};
+use crate::http::{Fields, Reason, RequestHead, vary};
 use crate::store::Entry;
 use crate::time::Wall;
 use std::rc::Rc;
@@ -29,6 +29,12 @@ impl Exchange {
             Sender::Client | Sender::Refetch => true,
         };
         is_news && answers(entry, &self.request, context.rule.cache.request_directives, context.now)
+    }
+
+    /// Why a response that fits is not reused as it is.
+    pub(super) fn unused(&self, held: &Held, context: &Context<'_>) -> Reason {
+        let is_fresh = Entry::read(held).is_some_and(|entry| entry.is_fresh(context.now));
+        if is_fresh && !self.sender.is_refresh() { Reason::RequestDirectives } else { Reason::Stale }
     }
 
     /// Whether a response says of the query what the request was brought under one key with others by.

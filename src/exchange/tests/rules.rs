@@ -1,7 +1,7 @@
 //! What is decided before a response, one rule a test: flights, tiers, the circuit.
 
 use super::*;
-use crate::config::plan::Fallback;
+use crate::config::plan::{Advice, Fallback};
 
 // ## Routes and flights
 
@@ -130,6 +130,17 @@ fn an_entry_is_fresh_until_its_moment_and_no_longer() {
         let mut driven = Driven::get().leads();
         driven.now = Wall(NOW.0 + later);
         assert_eq!(words(&driven.on(found(fresh(), Origin::L2))), expected, "{later} ms later");
+    }
+}
+
+#[test]
+fn what_is_fresh_and_not_fresh_enough_for_its_client_is_not_called_stale() {
+    for (held, why) in [(fresh(), Reason::RequestDirectives), (stale(), Reason::Stale)] {
+        let mut driven = Driven::new("GET", &[("cache-control", "no-cache")]);
+        driven.rule.cache.request_directives = Advice::Honor;
+        let mut driven = driven.after([Event::Routed(Route::Lookup)]);
+        assert_eq!(words(&driven.on(found(held, Origin::L2))), "admit");
+        assert_eq!(driven.exchange.why, why);
     }
 }
 
