@@ -20,6 +20,7 @@ mod redis_failures;
 mod redis_garbage;
 mod refetches;
 mod refreshes;
+mod rule_effects;
 mod searches;
 mod tiers;
 mod upstream_failures;
