@@ -214,6 +214,21 @@ fn a_stale_copy_answers_for_an_open_circuit_only_within_stale_if_error() {
 }
 
 #[test]
+fn a_refresh_has_failed_although_a_stale_copy_answers_those_who_wait() {
+    let refresh = || {
+        let mut driven = Driven::holding("GET", &[], Some(stale())).leads();
+        driven.exchange.sender = Sender::Refresh(Wall(0));
+        driven.after([nothing()])
+    };
+    assert_eq!(words(&refresh().on(refused())), "serve own 503, end with stale on open");
+    let mut failing = refresh().after([admitted()]);
+    assert_eq!(
+        words(&failing.on(head("500", &[]))),
+        "record failure, serve failed 500, end with stale for 500"
+    );
+}
+
+#[test]
 fn a_rule_without_fallback_refuses_although_a_copy_is_there() {
     let mut driven = Driven::holding("GET", &[], Some(stale())).leads().after([nothing()]);
     driven.rule.breaker.fallback = Fallback::Error;
