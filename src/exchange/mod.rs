@@ -349,7 +349,7 @@ impl Exchange {
                 return actions;
             }
             Some((false, entry)) if self.may_refresh(&entry, context) => {
-                let mut actions = vec![Action::Refresh];
+                let mut actions = vec![Action::Refresh(received_at(&entry).unwrap_or_default())];
                 if origin != Origin::L1 {
                     actions.push(Action::Fill(Rc::clone(&entry)));
                 }
