@@ -82,7 +82,7 @@ impl<H: Host> Worker<H> {
         };
         let key = || match &body {
             None => key::key(&rule.cache.key, &fields),
-            Some(body) => key::key(&rule.cache.key, &fields)?.with_body(target(&fields).0, body),
+            Some(body) => key::key(&rule.cache.key, &fields)?.with_body(target(&fields).0, &fields, body),
         };
         let (interest, why) = match handling {
             Handling::Pass(reason) => (Interest::None, reason),
