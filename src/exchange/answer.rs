@@ -72,7 +72,8 @@ fn cache_status(entry: &Entry<'_>, how: Served, now: Wall) -> CacheStatus {
         Origin::L3 => CacheStatus { hit: true, ttl, collapsed, detail: Some("l3"), ..none },
         Origin::Upstream => CacheStatus { fwd: Some(how.why.fwd()), ttl, collapsed, ..none },
         Origin::Revalidated { stored } => CacheStatus {
-            fwd: Some(Fwd::Stale),
+            // What was fresh was not stale: the client wished to have it confirmed (RFC 9211 §2.2).
+            fwd: Some(if how.why == Reason::RequestDirectives { Fwd::Request } else { Fwd::Stale }),
             fwd_status: Some(304),
             ttl,
             stored: stored && !how.collapsed,

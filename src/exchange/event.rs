@@ -155,8 +155,8 @@ pub enum Action {
     KeepPart(Wall, Held),
     /// End the flight and tell the waiters.
     End(Token, Outcome),
-    /// Have the resource fetched anew in the background.
-    Refresh,
+    /// Have the resource fetched anew in the background, unless what is stored was received after this time.
+    Refresh(Wall),
     /// Hold the response and send the client's request again: answer with `Refetched`.
     Refetch,
     /// Answer the client with what that brought.

@@ -4,9 +4,9 @@
 //! response that is not for others is let go now, not at the end of its body.
 
 use super::event::{Action, Head, Held, Interest};
-use super::{Context, Copy, Exchange, Phase, Sent, answer, serve_all};
+use super::{Context, Copy, Exchange, Phase, Sent, answer};
 use crate::breaker;
-use crate::flight::{Answer, Origin, Outcome, Token};
+use crate::flight::{Origin, Outcome, Token};
 use crate::http::freshness::stated_lifetime;
 use crate::http::key::{self, Key};
 use crate::http::request::Method;
@@ -39,8 +39,9 @@ impl Exchange {
             held.filter(|_| failed).and_then(|held| self.usable_on_error(held, head.changed_at, context.now));
         if let Some(entry) = stand_in {
             self.why = Reason::UpstreamFailed;
-            let origin = Origin::StaleOnError(head.response.status);
-            actions.extend(serve_all(token, Answer { origin, entry }));
+            let status = head.response.status;
+            let failure = answer::failed(self.key(), status, context.now);
+            actions.extend(self.stand_in(token, Origin::StaleOnError(status), entry, failure));
             return;
         }
         self.phase = Phase::Relaying;

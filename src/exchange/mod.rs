@@ -184,13 +184,12 @@ impl Exchange {
             // ## Asking => Ended: the circuit is open
             (Phase::Asking { token, held }, Event::Refused(retry_after, in_l1, changed_at)) => {
                 let stale = held.or(in_l1).filter(|_| context.rule.breaker.fallback == Fallback::Stale);
-                let answer = match stale.and_then(|held| self.usable_on_error(held, changed_at, context.now))
-                {
-                    Some(entry) => Answer { origin: Origin::StaleOnOpen, entry },
-                    None => answer::refusal(self.key(), retry_after, context.now),
-                };
+                let refusal = answer::refusal(self.key(), retry_after, context.now);
                 self.why = Reason::BreakerOpen;
-                serve_all(token, answer)
+                match stale.and_then(|held| self.usable_on_error(held, changed_at, context.now)) {
+                    Some(entry) => self.stand_in(token, Origin::StaleOnOpen, entry, refusal),
+                    None => serve_all(token, refusal),
+                }
             }
 
             // ## Fetching => Relaying | Copying | Ended
@@ -350,7 +349,7 @@ impl Exchange {
                 return actions;
             }
             Some((false, entry)) if self.may_refresh(&entry, context) => {
-                let mut actions = vec![Action::Refresh];
+                let mut actions = vec![Action::Refresh(received_at(&entry).unwrap_or_default())];
                 if origin != Origin::L1 {
                     actions.push(Action::Fill(Rc::clone(&entry)));
                 }
@@ -358,7 +357,7 @@ impl Exchange {
                 return actions;
             }
             Some((false, entry)) => {
-                self.why = Reason::Stale;
+                self.why = self.unused(&entry, context);
                 Some(entry)
             }
             None => held,

@@ -3,13 +3,14 @@
 //! Two questions: does it fit, by permission and selection, and is it fresh enough for this client? A request's own
 //! wishes (§5.2.1) count only where the rule honours them.
 
-use super::{Context, Exchange, Held, Sender};
+use super::{Action, Context, Exchange, Held, Sender};
 use crate::config::plan::Advice;
+use crate::flight::{Answer, Origin, Outcome, Token};
 use crate::http::key::Key;
 use crate::http::no_vary_search::NoVarySearch;
 use crate::http::request::is_safe;
 use crate::http::validators::Condition;
-use crate::http::{Fields, RequestHead, vary};
+use crate::http::{Fields, Reason, RequestHead, vary};
 use crate::store::Entry;
 use crate::time::Wall;
 use std::rc::Rc;
@@ -29,6 +30,12 @@ impl Exchange {
             Sender::Client | Sender::Refetch => true,
         };
         is_news && answers(entry, &self.request, context.rule.cache.request_directives, context.now)
+    }
+
+    /// Why a response that fits is not reused as it is.
+    pub(super) fn unused(&self, held: &Held, context: &Context<'_>) -> Reason {
+        let is_fresh = Entry::read(held).is_some_and(|entry| entry.is_fresh(context.now));
+        if is_fresh && !self.sender.is_refresh() { Reason::RequestDirectives } else { Reason::Stale }
     }
 
     /// Whether a response says of the query what the request was brought under one key with others by.
@@ -54,6 +61,20 @@ impl Exchange {
         let entry = Entry::read(&held).filter(|_| self.is_cacheable())?;
         (entry.requested_at() > changed_at && entry.is_usable_on_error(now) && self.fits(&entry))
             .then_some(Rc::clone(&held))
+    }
+
+    /// A stale copy in place of a failure answers all who wait. A refresh has failed nevertheless.
+    pub(super) fn stand_in(
+        &self,
+        token: Option<Token>,
+        origin: Origin,
+        entry: Held,
+        failure: Answer,
+    ) -> Vec<Action> {
+        let stale = Answer { origin, entry };
+        let own = if self.sender.is_refresh() { failure } else { stale.clone() };
+        let end = token.map(|token| Action::End(token, Outcome::Answer(stale)));
+        std::iter::once(Action::Serve(own)).chain(end).collect()
     }
 
     /// Whether a stored or shared response may answer this request: permission first, then selection.

@@ -260,7 +260,7 @@ fn word(action: &Action) -> String {
                 Outcome::Lost => "end lost".into(),
             }
         }
-        Action::Refresh => "refresh".into(),
+        Action::Refresh(_) => "refresh".into(),
         Action::Refetch => "refetch".into(),
         Action::Hand(fetched) => format!("hand {}", fetched.status),
         Action::Discard(_) => "discard".into(),

@@ -190,7 +190,7 @@ impl<H: Host> Worker<H> {
                 }
             }
             Action::Discard(at) => self.discard(at, slot.exchange.key()?.digest()),
-            Action::Refresh => self.refresh_for(slot),
+            Action::Refresh(known) => self.refresh_for(slot, known),
             Action::Refetch => {
                 *flow = Flow::Pause;
                 self.refetch(stream, &slot.exchange.fields);

@@ -4,7 +4,8 @@
 //! `refresh.cluster`, an internal listener with the same routes and filters. There it is a request like others. It leads
 //! the key's flight, asks the other tiers, then the upstream, and stores what it gets; nobody waits for it, and if a
 //! flight is under way already, it ends at once. It bears a mark with a secret of this process, so that it is not
-//! answered with the stale copy again, and nobody outside can send one.
+//! answered with the stale copy again, and nobody outside can send one; and the moment that copy was received, so that
+//! it is content with what another refresh has brought meanwhile.
 //!
 //! A *refetch* goes the same way with another mark, in place of a request that the upstream told of another response
 //! than it asked about (`exchange::validation`): the client's request once more, and the client gets what comes.
@@ -62,8 +63,8 @@ impl<H: Host> Worker<H> {
         self.plan.refresh.is_some() && is_repeatable()
     }
 
-    /// Has a key's resource fetched anew, unless that is under way.
-    pub(super) fn refresh(&mut self, digest: Digest, request: &Fields) {
+    /// Has a key's resource fetched anew, unless that is under way; what is to be replaced was received then.
+    pub(super) fn refresh(&mut self, digest: Digest, request: &Fields, known: Wall) {
         if !self.can_refresh(request) || self.refreshes.under_way.contains(&digest) {
             return;
         }
@@ -72,7 +73,7 @@ impl<H: Host> Worker<H> {
             return;
         }
         self.refreshes.under_way.insert(digest);
-        let fields = refresh(request, &self.refreshes.secret);
+        let fields = refresh(request, &self.refreshes.secret, known);
         self.later(Task::Refresh { digest, fields });
     }
 
@@ -140,17 +141,18 @@ impl<H: Host> Worker<H> {
     }
 
     /// Has the resource of a request that was answered fetched anew.
-    pub(super) fn refresh_for(&mut self, slot: &Slot) {
+    pub(super) fn refresh_for(&mut self, slot: &Slot, known: Wall) {
         if let Some(key) = slot.exchange.key() {
-            self.refresh(key.digest(), &slot.exchange.fields);
+            self.refresh(key.digest(), &slot.exchange.fields, known);
         }
     }
 }
 
 /// The request once more: for all of the response, whatever the client holds or wanted of it.
-fn refresh(request: &Fields, secret: &[u8]) -> Fields {
+fn refresh(request: &Fields, secret: &[u8], known: Wall) -> Fields {
     let wants = |name: &[u8]| name.starts_with(b"if-") || matches!(name, b"range" | b"cache-control");
-    again(request, wants, secret)
+    let mark = [secret, b"/", known.0.to_string().as_bytes()].concat();
+    again(request, wants, &mark)
 }
 
 /// The request once more. A GET answers a HEAD too, and its body is not sent; but there are no parts of it (RFC 9110
@@ -171,15 +173,14 @@ fn again(request: &Fields, leaves_out: impl Fn(&[u8]) -> bool, mark: &[u8]) -> F
 
 /// Whose a request with this mark is. Hashes are compared, for how long that takes tells nothing of the secret.
 fn sender(mark: &[u8], secret: &[u8]) -> Sender {
-    let is = |own: &[u8]| blake3::hash(mark) == blake3::hash(own);
-    if secret.is_empty() {
-        Sender::Client
-    } else if is(secret) {
-        Sender::Refresh(Wall::default())
-    } else if is(&refetch_mark(secret)) {
-        Sender::Refetch
-    } else {
-        Sender::Client
+    let Some((own, rest)) = mark.split_at_checked(secret.len()) else { return Sender::Client };
+    if secret.is_empty() || blake3::hash(own) != blake3::hash(secret) {
+        return Sender::Client;
+    }
+    let known = || std::str::from_utf8(rest.strip_prefix(b"/")?).ok()?.parse().ok();
+    match rest {
+        REFETCH => Sender::Refetch,
+        _ => known().map_or(Sender::Client, |known| Sender::Refresh(Wall(known))),
     }
 }
 
@@ -190,7 +191,7 @@ fn refetch_mark(secret: &[u8]) -> Vec<u8> {
 /// The field that marks a refresh, in lower case.
 pub(super) const MARK: &str = "x-breakwater-refresh";
 const SECRET_KEY: &[u8] = b"secret/1";
-/// Behind the secret, in the mark of a refetch.
+/// Behind the secret, in the mark of a refetch; in that of a refresh it is a time.
 const REFETCH: &[u8] = b"/refetch";
 const LEFT_OUT: [&[u8]; 4] = [b":method", b"content-length", b"transfer-encoding", b"x-breakwater-refresh"];
 /// Refreshes under way in one worker.
@@ -221,9 +222,9 @@ mod tests {
             (&b":method"[..], &b"GET"[..]),
             (b":path", b"/x?y"),
             (b"accept-language", b"de"),
-            (b"x-breakwater-refresh", b"secret"),
+            (b"x-breakwater-refresh", b"secret/1767225600000"),
         ]);
-        assert_eq!(refresh(&request, b"secret"), expected);
+        assert_eq!(refresh(&request, b"secret", Wall(1_767_225_600_000)), expected);
     }
 
     #[test]
@@ -248,11 +249,17 @@ mod tests {
     #[test]
     fn a_mark_means_something_only_with_the_secret() {
         for (mark, secret, expected) in [
-            (&b"secret"[..], &b"secret"[..], Sender::Refresh(Wall::default())),
+            (&b"secret/17"[..], &b"secret"[..], Sender::Refresh(Wall(17))),
+            (b"secret/18446744073709551616", b"secret", Sender::Client),
+            (b"secret17", b"secret", Sender::Client),
+            (b"Secret/17", b"secret", Sender::Client),
+            (b"secret", b"secret", Sender::Client),
             (b"secret/refetch", b"secret", Sender::Refetch),
             (b"secret/", b"secret", Sender::Client),
             (b"/refetch", b"secret", Sender::Client),
+            (b"", b"secret", Sender::Client),
             (b"", b"", Sender::Client),
+            (b"/17", b"", Sender::Client),
             (b"/refetch", b"", Sender::Client),
         ] {
             assert_eq!(sender(mark, secret), expected, "{mark:?}");

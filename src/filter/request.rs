@@ -82,7 +82,7 @@ impl<H: Host> Worker<H> {
         };
         let key = || match &body {
             None => key::key(&rule.cache.key, &fields),
-            Some(body) => key::key(&rule.cache.key, &fields)?.with_body(target(&fields).0, body),
+            Some(body) => key::key(&rule.cache.key, &fields)?.with_body(target(&fields).0, &fields, body),
         };
         let (interest, why) = match handling {
             Handling::Pass(reason) => (Interest::None, reason),
@@ -117,14 +117,10 @@ impl<H: Host> Worker<H> {
                 L1::Not(why, held) => (why, held),
             };
         }
-        let known = held.as_deref().and_then(|held| Entry::read(held)).map(|entry| entry.meta.received_at);
         let (route, why) = self.route(&interest, rule_index, &request, why);
         let mut exchange = Exchange::new(rule_index, interest, request, fields, why, held);
         exchange.searched = searched;
-        exchange.sender = match sender {
-            Sender::Refresh(_) => Sender::Refresh(known.unwrap_or_default()),
-            Sender::Client | Sender::Refetch => sender,
-        };
+        exchange.sender = sender;
         self.streams.insert(stream, Stream { exchange, deadline: None, callout: None, breaker: None });
         self.drive(stream, Event::Routed(route), at)
     }
@@ -184,7 +180,7 @@ impl<H: Host> Worker<H> {
         let reply = reply(&entry, how, request, fields, now);
         self.answer(stream, reply.status, &reply.fields, &reply.body, At::Request);
         if !entry.is_fresh(now) && entry.is_within_refresh(now) {
-            self.refresh(key.digest(), fields);
+            self.refresh(key.digest(), fields, entry.meta.received_at);
         } else {
             self.refresh_early(rule_index, &entry, fields, now);
         }
@@ -198,7 +194,7 @@ impl<H: Host> Worker<H> {
     fn refresh_early(&mut self, rule_index: usize, entry: &Entry<'_>, fields: &Fields, now: Wall) {
         let beta = rule(&self.plan, rule_index).cache.early_refresh;
         if beta > 0.0 && self.can_refresh(fields) && early::is_due(entry, beta, self.chance.bits(), now) {
-            self.refresh(Digest::first_of(&blake3::hash(entry.key)), fields);
+            self.refresh(Digest::first_of(&blake3::hash(entry.key)), fields, entry.meta.received_at);
         }
     }
 

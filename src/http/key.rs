@@ -52,14 +52,22 @@ impl Key {
         self.resource
     }
 
-    /// The key of a request whose body is part of it.
+    /// The key of a request whose body is part of it, and with the body what says how it is to be read: the same bytes
+    /// of another type are another question.
     ///
     /// # Errors
     /// `KeyTooLong` above [`MAX_KEY_BYTES`].
-    pub fn with_body(mut self, method: &[u8], body: &[u8]) -> Result<Self, Reason> {
+    pub fn with_body(mut self, method: &[u8], fields: &Fields, body: &[u8]) -> Result<Self, Reason> {
         self.resource = Some(self.digest());
         self.digest = OnceCell::new();
         self.append(METHOD, method)?;
+        let mut read_as = blake3::Hasher::new();
+        for part in
+            fields.iter().filter(|(name, _)| OF_A_BODY.contains(name)).flat_map(|(name, value)| [name, value])
+        {
+            read_as.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes()).update(part);
+        }
+        self.append(READ_AS, &Digest::first_of(&read_as.finalize()).0)?;
         self.append(VALUE, &Digest::first_of(&blake3::hash(body)).0)?;
         Ok(self)
     }
@@ -298,7 +306,10 @@ const COOKIE: u8 = b'c';
 const IDENTITY_HEADER: u8 = b'i';
 const IDENTITY_COOKIE: u8 = b'j';
 const METHOD: u8 = b'm';
+const READ_AS: u8 = b't';
 const VALUE: u8 = b'=';
+/// Fields that say how a body is to be read (RFC 9110 §8.3, §8.4, §8.5).
+const OF_A_BODY: [&[u8]; 3] = [b"content-type", b"content-encoding", b"content-language"];
 
 /// What a rule puts into the key beside method class, scheme, host and path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

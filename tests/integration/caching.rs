@@ -177,7 +177,7 @@ async fn a_rule_with_identity_keeps_each_caller_s_answers_apart() {
     .await;
     let redis = Redis::start().await;
     // The shipped configuration has such a rule for /api/chat/.
-    let recipe = Recipe::shipped().origin(origin.address()).redis(redis.address());
+    let recipe = Recipe::shipped().origin(origin.address()).patient_redis(redis.address());
     let (first, second) = (recipe.clone().start().await, recipe.start().await);
     let history =
         |who: &str| Request::get("/api/chat/history").header("authorization", format!("Secret {who}"));

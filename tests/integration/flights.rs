@@ -1,7 +1,7 @@
 //! Requests that wait for another's fetch: whatever becomes of the one that leads, each gets an answer of its own.
 
-use crate::support::client::{Answer, Client, Request, send, try_send};
-use crate::support::envoy::Envoy;
+use crate::support::client::{Client, Request, send, try_send};
+use crate::support::crowd::{WAITERS, active, leader, waiters};
 use crate::support::eventually;
 use crate::support::gate::Gate;
 use crate::support::origin::Origin;
@@ -10,41 +10,8 @@ use crate::support::reply::{Cut, Hold, Reply};
 use crate::support::turn;
 use serde_json::json;
 use std::time::Duration;
-use tokio::task::JoinSet;
 
-const WAITERS: usize = 24;
 const MIB: usize = 1 << 20;
-
-/// A request under way whose upstream request has begun.
-async fn leader(envoy: &Envoy, origin: &Origin, path: &str) -> Client {
-    let mut client = Client::connect(envoy.address()).await.unwrap();
-    client.begin(&Request::get(path)).await.unwrap();
-    origin.until("the leader's request arrives", |o| o.in_flight() == 1).await;
-    client
-}
-
-/// Requests for the same page that have all arrived in Envoy; over both workers.
-async fn waiters(envoy: &Envoy, path: &str) -> JoinSet<Answer> {
-    let before = active(envoy).await;
-    let mut waiters = JoinSet::new();
-    for _ in 0..WAITERS {
-        let mut client = Client::connect(envoy.address()).await.unwrap();
-        client.begin(&Request::get(path)).await.unwrap();
-        waiters.spawn(async move { client.answer().await.expect("a whole answer") });
-    }
-    eventually("the waiters are in Envoy", async || active(envoy).await == before + WAITERS as u64).await;
-    waiters
-}
-
-async fn active(envoy: &Envoy) -> u64 {
-    envoy
-        .stats("downstream_rq_active")
-        .await
-        .iter()
-        .filter(|(name, _)| name.starts_with("http.edge."))
-        .map(|(_, n)| n)
-        .sum()
-}
 
 fn lasting(body: impl Into<Vec<u8>>) -> Reply {
     Reply::ok(body).header("cache-control", "max-age=60")
@@ -60,8 +27,8 @@ async fn when_the_leader_s_client_leaves_before_the_head_one_waiter_takes_over()
             .await;
     let envoy = Recipe::minimal().origin(origin.address()).start().await;
 
-    let leader = leader(&envoy, &origin, "/page").await;
-    let waiters = waiters(&envoy, "/page").await;
+    let leader = leader(&envoy, &origin, &Request::get("/page")).await;
+    let waiters = waiters(&envoy, &Request::get("/page")).await;
     assert_eq!(origin.total(), 1);
     drop(leader);
     origin.until("a waiter asks in its place", |o| o.abandoned() == 1 && o.in_flight() == 1).await;
@@ -85,9 +52,9 @@ async fn when_the_leader_s_client_leaves_amid_the_body_one_waiter_takes_over() {
             .await;
     let envoy = Recipe::minimal().origin(origin.address()).start().await;
 
-    let mut leader = leader(&envoy, &origin, "/page").await;
+    let mut leader = leader(&envoy, &origin, &Request::get("/page")).await;
     assert_eq!(leader.head().await.unwrap().word(1), "200");
-    let waiters = waiters(&envoy, "/page").await;
+    let waiters = waiters(&envoy, &Request::get("/page")).await;
     drop(leader);
     origin.until("a waiter asks in its place", |o| o.abandoned() == 1 && o.in_flight() == 1).await;
     gate.open();
@@ -107,14 +74,14 @@ async fn leaders_may_leave_one_after_the_other() {
     let envoy = Recipe::minimal().origin(origin.address()).start().await;
 
     // Each of these leaves while it waits or leads; whichever leads, the next takes over.
-    let mut leavers = vec![leader(&envoy, &origin, "/page").await];
+    let mut leavers = vec![leader(&envoy, &origin, &Request::get("/page")).await];
     for _ in 0..8 {
         let mut client = Client::connect(envoy.address()).await.unwrap();
         client.begin(&Request::get("/page")).await.unwrap();
         leavers.push(client);
     }
     eventually("the leavers are in Envoy", async || active(&envoy).await == 9).await;
-    let waiters = waiters(&envoy, "/page").await;
+    let waiters = waiters(&envoy, &Request::get("/page")).await;
     for leaver in leavers {
         drop(leaver);
         origin.until("somebody asks", |o| o.in_flight() == 1).await;
@@ -143,8 +110,8 @@ async fn who_has_waited_long_enough_goes_alone() {
     let patience = json!({"defaults": {"coalesce": {"wait_timeout": "300ms"}}});
     let envoy = Recipe::minimal().origin(origin.address()).plugin(&patience).start().await;
 
-    let mut leader = leader(&envoy, &origin, "/page").await;
-    let answers = waiters(&envoy, "/page").await.join_all().await;
+    let mut leader = leader(&envoy, &origin, &Request::get("/page")).await;
+    let answers = waiters(&envoy, &Request::get("/page")).await.join_all().await;
     for answer in &answers {
         assert_eq!(answer.status, 200);
         assert!(answer.text().starts_with("fetch ") && answer.text() != "fetch 0");
@@ -172,9 +139,9 @@ async fn a_body_that_breaks_off_is_neither_shared_nor_stored() {
     .await;
     let envoy = Recipe::minimal().origin(origin.address()).start().await;
 
-    let mut leader = leader(&envoy, &origin, "/page").await;
+    let mut leader = leader(&envoy, &origin, &Request::get("/page")).await;
     let head = leader.head().await.unwrap();
-    let waiters = waiters(&envoy, "/page").await;
+    let waiters = waiters(&envoy, &Request::get("/page")).await;
     gate.open();
     assert!(leader.rest(head).await.is_err(), "the leader sees that it broke off");
     let answers = waiters.join_all().await;
@@ -214,8 +181,8 @@ async fn those_who_wait_for_a_private_failure_learn_of_it_and_see_none_of_it() {
     })
     .await;
     let envoy = Recipe::minimal().origin(origin.address()).start().await;
-    let mut leader = leader(&envoy, &origin, "/page").await;
-    let waiters = waiters(&envoy, "/page").await;
+    let mut leader = leader(&envoy, &origin, &Request::get("/page")).await;
+    let waiters = waiters(&envoy, &Request::get("/page")).await;
     gate.open();
     assert_eq!(leader.answer().await.unwrap().status, 500);
     // A wave of them would be too much for an upstream that fails: one request reached it, the next is well again.
@@ -261,8 +228,8 @@ async fn a_chunked_body_that_grows_too_large_releases_the_waiters_while_it_strea
     let origin = Origin::start(move |_| lasting(sent.clone()).chunked().head(Hold::At(held.clone()))).await;
     let envoy = Recipe::minimal().origin(origin.address()).start().await;
 
-    let mut leader = leader(&envoy, &origin, "/large").await;
-    let waiters = waiters(&envoy, "/large").await;
+    let mut leader = leader(&envoy, &origin, &Request::get("/large")).await;
+    let waiters = waiters(&envoy, &Request::get("/large")).await;
     gate.open();
     assert_eq!(leader.answer().await.unwrap().body, body);
     assert!(waiters.join_all().await.iter().all(|answer| answer.status == 200 && answer.body == body));
@@ -278,8 +245,8 @@ async fn a_chunked_body_is_shared_and_kept_like_any_other() {
     let origin =
         Origin::start(move |_| lasting(vec![b'c'; 70_000]).chunked().then(Hold::At(held.clone()))).await;
     let envoy = Recipe::minimal().origin(origin.address()).start().await;
-    let mut leader = leader(&envoy, &origin, "/chunked").await;
-    let waiters = waiters(&envoy, "/chunked").await;
+    let mut leader = leader(&envoy, &origin, &Request::get("/chunked")).await;
+    let waiters = waiters(&envoy, &Request::get("/chunked")).await;
     gate.open();
     assert_eq!(leader.answer().await.unwrap().body.len(), 70_000);
     for answer in waiters.join_all().await {
@@ -305,8 +272,8 @@ async fn more_waiters_than_allowed_go_alone() {
     let origin = Origin::start(move |_| lasting("page").head(Hold::At(held.clone()))).await;
     let limit = json!({"defaults": {"coalesce": {"max_waiters": 5}}});
     let envoy = Recipe::minimal().workers(1).origin(origin.address()).plugin(&limit).start().await;
-    let mut leader = leader(&envoy, &origin, "/page").await;
-    let waiters = waiters(&envoy, "/page").await;
+    let mut leader = leader(&envoy, &origin, &Request::get("/page")).await;
+    let waiters = waiters(&envoy, &Request::get("/page")).await;
     origin.until("those beyond the limit ask too", |o| o.in_flight() == 1 + WAITERS - 5).await;
     gate.open();
     assert_eq!(leader.answer().await.unwrap().text(), "page");

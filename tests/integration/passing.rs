@@ -1,6 +1,8 @@
 //! What is not for the cache goes through untouched.
 
 use crate::support::client::{Client, Request, send, wave};
+use crate::support::crowd::{WAITERS, leader, waiters};
+use crate::support::gate::Gate;
 use crate::support::origin::Origin;
 use crate::support::recipe::Recipe;
 use crate::support::reply::{Hold, Reply};
@@ -185,4 +187,155 @@ async fn one_connection_carries_many_kinds_of_requests() {
         let request = if method == "POST" { request.body("x") } else { request };
         assert_eq!(client.send(&request).await.unwrap().text(), expected, "{method}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_event_reaches_its_client_before_the_next_is_sent() {
+    let _turn = turn::shared().await;
+    let gates = [Gate::new(), Gate::new()];
+    let held = gates.clone();
+    let origin = Origin::start(move |seen| {
+        let events = Reply::ok("data: one\n\n").header("content-type", "text/event-stream; charset=utf-8");
+        let events = events.header("cache-control", "max-age=60").header("etag", "\"1\"");
+        let [second, third] = held.clone();
+        let events =
+            events.later(Hold::At(second), "data: two\n\n").later(Hold::At(third), "data: three\n\n");
+        if seen.earlier == 0 { events } else { events.then(Hold::InFlight(1 + WAITERS)) }
+    })
+    .await;
+    let envoy = Recipe::shipped().origin(origin.address()).start().await;
+    let get = Request::get("/events");
+    let mut first = Client::connect(envoy.address()).await.unwrap();
+    first.begin(&get).await.unwrap();
+    let head = first.head().await.unwrap();
+    assert!(head.combined("cache-status").ends_with("; detail=event-stream"), "{head:?}");
+    assert_eq!(first.chunk().await.unwrap().unwrap(), b"data: one\n\n");
+    // The stream has no end to wait for: others have one of their own, all at the same time.
+    let mut others = Vec::new();
+    for _ in 0..WAITERS {
+        let mut other = Client::connect(envoy.address()).await.unwrap();
+        other.begin(&get).await.unwrap();
+        others.push(other);
+    }
+    for other in &mut others {
+        other.head().await.unwrap();
+        assert_eq!(other.chunk().await.unwrap().unwrap(), b"data: one\n\n");
+    }
+    let [second, third] = gates;
+    for (gate, event) in [(second, b"data: two\n\n".to_vec()), (third, b"data: three\n\n".to_vec())] {
+        gate.open();
+        for client in others.iter_mut().chain([&mut first]) {
+            assert_eq!(client.chunk().await.unwrap().as_ref(), Some(&event));
+        }
+    }
+    assert_eq!(first.chunk().await.unwrap(), None);
+    assert_eq!(origin.peak(), 1 + WAITERS);
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_stream_of_events_is_let_go_at_its_head() {
+    let _turn = turn::shared().await;
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(move |seen| {
+        let events = Reply::ok("data: one\n\n").header("content-type", "text/event-stream");
+        // Nobody's stream goes on before everybody has begun.
+        let events = events.later(Hold::InFlight(1 + WAITERS), "data: two\n\n");
+        if seen.earlier == 0 { events.head(Hold::At(held.clone())) } else { events }
+    })
+    .await;
+    let envoy = Recipe::minimal().origin(origin.address()).start().await;
+    let get = Request::get("/events");
+    let mut leader = leader(&envoy, &origin, &get).await;
+    let waiters = waiters(&envoy, &get).await;
+    gate.open();
+    assert_eq!(leader.answer().await.unwrap().text(), "data: one\n\ndata: two\n\n");
+    assert!(waiters.join_all().await.iter().all(|answer| answer.text() == "data: one\n\ndata: two\n\n"));
+    assert_eq!((origin.total(), origin.peak()), (1 + WAITERS, 1 + WAITERS));
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_byte_of_what_is_copied_is_held_from_its_own_client() {
+    let _turn = turn::shared().await;
+    let gates = [Gate::new(), Gate::new()];
+    let [body, rest] = gates.clone();
+    let origin = Origin::start(move |_| {
+        let reply = Reply::ok("first ").header("cache-control", "max-age=60");
+        reply.then(Hold::At(body.clone())).later(Hold::At(rest.clone()), "last")
+    })
+    .await;
+    let envoy = Recipe::shipped().origin(origin.address()).start().await;
+    let mut client = Client::connect(envoy.address()).await.unwrap();
+    client.begin(&Request::get("/")).await.unwrap();
+    let [body, rest] = gates;
+    assert_eq!(client.head().await.unwrap().word(1), "200");
+    body.open();
+    assert_eq!(client.chunk().await.unwrap().unwrap(), b"first ");
+    rest.open();
+    assert_eq!(client.chunk().await.unwrap().unwrap(), b"last");
+    assert_eq!(client.chunk().await.unwrap(), None);
+    let hit = send(envoy.address(), &Request::get("/")).await;
+    assert_eq!((hit.text().as_str(), hit.told().hit), ("first last", true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trailers_pass_both_ways() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| {
+        let sent =
+            seen.trailers.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)));
+        let reply = Reply::ok(format!("{} {}", seen.earlier, sent.collect::<String>()));
+        let reply = reply.trailer("x-check", "whole").trailer("server-timing", "db;dur=3");
+        if seen.path() == "/kept" { reply.header("cache-control", "max-age=60") } else { reply }
+    })
+    .await;
+    let envoy = Recipe::shipped().with_trailers().origin(origin.address()).start().await;
+    for (head, text) in
+        [("GET /page", "0 "), ("POST /page", "1 x-sum=9"), ("PUT /page", "2 x-sum=9"), ("GET /kept", "0 ")]
+    {
+        let mut client = Client::connect(envoy.address()).await.unwrap();
+        let body = if head.starts_with("GET") {
+            "\r\n"
+        } else {
+            "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 9\r\n\r\n"
+        };
+        client.begin_raw(format!("{head} HTTP/1.1\r\nhost: wall.test\r\n{body}").as_bytes()).await.unwrap();
+        assert_eq!(client.answer().await.unwrap().text(), text, "{head}");
+        let trailers =
+            [("x-check".to_owned(), b"whole".to_vec()), ("server-timing".to_owned(), b"db;dur=3".to_vec())];
+        assert_eq!(client.trailers(), trailers, "{head}");
+    }
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grpc_passes_as_it_is_and_without_a_word_of_ours() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| {
+        let reply = Reply::ok(seen.body.clone()).header("content-type", "application/grpc");
+        reply.header("cache-control", "max-age=60").trailer("grpc-status", "0")
+    })
+    .await;
+    let envoy = Recipe::shipped()
+        .with_trailers()
+        .plugin(&json!({"defaults": {"cache": {"key": {"body": {"methods": ["POST"]}}}}}))
+        .origin(origin.address())
+        .start()
+        .await;
+    let call = Request::new("POST", "/chat.Rooms/List")
+        .header("te", "trailers")
+        .body(b"\0\0\0\0\x05hello".as_slice());
+    for content_type in ["application/grpc", "application/grpc+proto", "application/grpc-web+proto"] {
+        for _ in 0..2 {
+            let mut client = Client::connect(envoy.address()).await.unwrap();
+            let answer = client.send(&call.clone().header("content-type", content_type)).await.unwrap();
+            assert_eq!((answer.status, &answer.body[..]), (200, &b"\0\0\0\0\x05hello"[..]), "{content_type}");
+            assert_eq!(answer.header("cache-status"), "", "{content_type}");
+            assert_eq!(client.trailers(), [("grpc-status".to_owned(), b"0".to_vec())]);
+        }
+    }
+    assert_eq!(origin.total(), 6);
+    assert_eq!(envoy.vm_failures().await, 0);
 }

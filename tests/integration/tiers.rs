@@ -28,7 +28,7 @@ async fn a_second_envoy_answers_what_the_first_one_stored() {
     let redis = Redis::start().await;
     let recipe = Recipe::shipped()
         .origin(origin.address())
-        .redis(redis.address())
+        .patient_redis(redis.address())
         .plugin(&json!({"l1": {"ttl": "10m"}}));
     let first = recipe.clone().start().await;
     for n in 0..PAGES {
@@ -67,7 +67,7 @@ async fn a_wave_on_a_second_envoy_reads_redis_once_and_the_upstream_never() {
     let redis = Redis::start().await;
     let recipe = Recipe::shipped()
         .origin(origin.address())
-        .redis(redis.address())
+        .patient_redis(redis.address())
         .plugin(&json!({"l1": {"ttl": "10m"}}));
     let first = recipe.clone().start().await;
     send(first.address(), &Request::get("/")).await;
@@ -87,7 +87,7 @@ async fn l1_asks_redis_again_after_its_own_ttl() {
     let _turn = turn::shared().await;
     let origin = Origin::start(|_| Reply::ok("old").header("cache-control", "max-age=600")).await;
     let redis = Redis::start().await;
-    let recipe = Recipe::shipped().origin(origin.address()).redis(redis.address());
+    let recipe = Recipe::shipped().origin(origin.address()).patient_redis(redis.address());
     let first = recipe.clone().plugin(&json!({"l1": {"ttl": "1ms"}})).start().await;
     let second = recipe.start().await;
     let get = Request::get("/");
@@ -138,8 +138,12 @@ async fn each_tier_takes_what_it_has_room_for() {
     let redis = Redis::start().await;
     let limits =
         json!({"l1": {"ttl": "10m", "max_object_bytes": "8KiB"}, "l2": {"max_object_bytes": "32KiB"}});
-    let envoy =
-        Recipe::shipped().origin(origin.address()).redis(redis.address()).plugin(&limits).start().await;
+    let envoy = Recipe::shipped()
+        .origin(origin.address())
+        .patient_redis(redis.address())
+        .plugin(&limits)
+        .start()
+        .await;
     let mut keys = 0;
     for (size, tier) in [(6_000, Some("l1")), (20_000, Some("l2")), (40_000, None)] {
         let get = Request::get(format!("/{size}"));
@@ -167,7 +171,7 @@ async fn a_namespace_keeps_two_walls_apart_in_one_redis() {
         let origin = Origin::start(move |_| Reply::ok(body).header("cache-control", "max-age=600")).await;
         let recipe = Recipe::shipped()
             .origin(origin.address())
-            .redis(redis.address())
+            .patient_redis(redis.address())
             .plugin(&json!({"namespace": namespace}));
         let envoy = recipe.start().await;
         assert_eq!(send(envoy.address(), &Request::get("/")).await.text(), body);

@@ -3,6 +3,7 @@
 //! Cheap on purpose (a socket and a few hundred bytes each), since a wave of 1,000 shares two cores with the Envoy
 //! whose latency it measures.
 
+use super::told::{Told, told};
 use super::wire::{Head, Inbox};
 use super::{PATIENCE, lift_file_limit};
 use std::io;
@@ -93,6 +94,14 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// What the wall tells of the answer's way.
+    ///
+    /// # Panics
+    /// When it tells nothing: the test has failed.
+    pub fn told(&self) -> Told {
+        told(&self.head).unwrap_or_else(|| panic!("no Cache-Status of ours: {:?}", self.head))
+    }
+
     /// All fields of this (lower-case) name, joined by commas; empty when there are none.
     pub fn header(&self, name: &str) -> String {
         self.head.combined(name)
@@ -134,16 +143,27 @@ impl Client {
         self.stream.write_all(bytes).await
     }
 
-    /// Waits for the next answer's head.
+    /// Waits for the next answer's head. What the wall tells in it is looked at here, so that every test does it.
     pub async fn head(&mut self) -> io::Result<Head> {
         loop {
             let head = timeout(PATIENCE, self.inbox.head(&mut self.stream)).await??;
             let head = head.ok_or(io::ErrorKind::UnexpectedEof)?;
             // 100 Continue and its like are not the answer.
             if !head.word(1).starts_with('1') {
+                told(&head);
                 return Ok(head);
             }
         }
+    }
+
+    /// Waits for the next chunk of a chunked answer whose head has come; `None` at its end.
+    pub async fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        timeout(PATIENCE, self.inbox.chunk(&mut self.stream)).await?
+    }
+
+    /// The trailers of the last chunked answer.
+    pub fn trailers(&self) -> &[(String, Vec<u8>)] {
+        &self.inbox.trailers
     }
 
     /// Waits for the answer to what was sent.

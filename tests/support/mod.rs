@@ -16,6 +16,7 @@
 #![allow(dead_code)]
 
 pub mod client;
+pub mod crowd;
 pub mod envoy;
 pub mod gate;
 pub mod load;
@@ -24,6 +25,7 @@ pub mod ports;
 pub mod recipe;
 pub mod redis;
 pub mod reply;
+pub mod told;
 pub mod turn;
 pub mod wire;
 

@@ -27,6 +27,8 @@ pub struct Seen {
     pub head: Head,
     /// The body, whole.
     pub body: Vec<u8>,
+    /// What came behind a chunked body.
+    pub trailers: Vec<(String, Vec<u8>)>,
     /// How many requests for this path (query included) came before it.
     pub earlier: usize,
 }
@@ -225,7 +227,8 @@ async fn exchange(
     let body = inbox.body(read, &head, false).await?;
     let to_head = head.word(0) == "HEAD";
     let handler = Arc::clone(&*lock(&shared.handler));
-    let reply = handler(&Seen { head, body, earlier: flight.earlier });
+    let trailers = std::mem::take(&mut inbox.trailers);
+    let reply = handler(&Seen { head, body, trailers, earlier: flight.earlier });
 
     tokio::select! {
         sent = send(shared, &reply, to_head, write) => sent?,
@@ -247,6 +250,15 @@ async fn send(shared: &Shared, reply: &Reply, to_head: bool, write: &mut WriteHa
         hold(shared, &reply.before_body).await;
     }
     bytes.extend(reply.body_bytes(to_head));
+    if to_head || reply.later.is_empty() {
+        return write.write_all(&bytes).await;
+    }
+    for (before, piece) in &reply.later {
+        write.write_all(&bytes).await?;
+        hold(shared, std::slice::from_ref(before)).await;
+        bytes = Reply::chunk(piece);
+    }
+    bytes.extend(reply.end_bytes());
     write.write_all(&bytes).await
 }
 

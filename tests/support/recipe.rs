@@ -52,6 +52,12 @@ impl Recipe {
         self.cluster("redis", address)
     }
 
+    /// The Redis behind the bridge, with time enough: for tests of what Redis is asked on a machine that may be busy.
+    #[must_use]
+    pub fn patient_redis(self, address: SocketAddr) -> Self {
+        self.redis(address).redis_op_timeout("2s").plugin(&json!({"l2": {"timeout": "3s"}}))
+    }
+
     /// The trace collector.
     #[must_use]
     pub fn traces(self, address: SocketAddr) -> Self {
@@ -75,15 +81,29 @@ impl Recipe {
     /// Changes the plugin's configuration: objects are merged, `null` removes, all else replaces (RFC 7396).
     #[must_use]
     pub fn plugin(mut self, patch: &Value) -> Self {
-        merge(self.plugin_value(), patch);
+        self.plugin_values().into_iter().for_each(|value| merge(value, patch));
         self
     }
 
     /// Replaces the plugin's configuration.
     #[must_use]
     pub fn plugin_exactly(mut self, value: Value) -> Self {
-        *self.plugin_value() = value;
+        self.plugin_values().into_iter().for_each(|found| found.clone_from(&value));
         self
+    }
+
+    /// Lets trailers through, which Envoy drops from HTTP/1.1 unless it is told.
+    #[must_use]
+    pub fn with_trailers(self) -> Self {
+        self.edit(|config| {
+            let edge = named(&mut config["static_resources"]["listeners"], "edge");
+            let http = &mut edge["filter_chains"][0]["filters"][0]["typed_config"];
+            http["http_protocol_options"]["enable_trailers"] = true.into();
+            let origin = named(&mut config["static_resources"]["clusters"], "origin");
+            let options = &mut origin["typed_extension_protocol_options"]
+                ["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+            options["explicit_http_config"]["http_protocol_options"]["enable_trailers"] = true.into();
+        })
     }
 
     /// How long redis_proxy waits for Redis.
@@ -159,11 +179,17 @@ impl Recipe {
         })
     }
 
-    fn plugin_value(&mut self) -> &mut Value {
-        let edge = named(&mut self.config["static_resources"]["listeners"], "edge");
-        let filters = &mut edge["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"];
-        let config = &mut named(filters, "breakwater")["typed_config"]["config"];
-        &mut config["configuration"]["value"]
+    /// The plugin's configuration in each listener: where clients come in, and where refreshes do.
+    fn plugin_values(&mut self) -> Vec<&mut Value> {
+        let listeners = items(&mut self.config["static_resources"]["listeners"]);
+        let http = listeners.filter_map(|listener| {
+            listener.pointer_mut("/filter_chains/0/filters/0/typed_config/http_filters")
+        });
+        let plugins = http.flat_map(items).filter(|filter| filter["name"] == "breakwater");
+        let values: Vec<_> =
+            plugins.map(|filter| &mut filter["typed_config"]["config"]["configuration"]["value"]).collect();
+        assert!(!values.is_empty(), "the plugin is there");
+        values
     }
 }
 

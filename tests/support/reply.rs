@@ -41,6 +41,9 @@ pub struct Reply {
     framing: Framing,
     pub(super) before_head: Vec<Hold>,
     pub(super) before_body: Vec<Hold>,
+    /// How a chunked body goes on, and what each piece waits for.
+    pub(super) later: Vec<(Hold, Vec<u8>)>,
+    trailers: Vec<u8>,
     pub(super) cut: Option<Cut>,
 }
 
@@ -59,6 +62,8 @@ impl Reply {
             framing: Framing::Length,
             before_head: Vec::new(),
             before_body: Vec::new(),
+            later: Vec::new(),
+            trailers: Vec::new(),
             cut: None,
         }
     }
@@ -107,6 +112,20 @@ impl Reply {
         self
     }
 
+    /// The body goes out in chunks, and goes on with this one after the hold.
+    #[must_use]
+    pub fn later(mut self, hold: Hold, piece: impl Into<Vec<u8>>) -> Self {
+        self.later.push((hold, piece.into()));
+        self.chunked()
+    }
+
+    /// The body goes out in chunks, and this field behind it.
+    #[must_use]
+    pub fn trailer(mut self, name: &str, value: &str) -> Self {
+        self.trailers.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        self.chunked()
+    }
+
     /// The connection is cut.
     #[must_use]
     pub fn cut(mut self, cut: Cut) -> Self {
@@ -129,24 +148,33 @@ impl Reply {
         bytes
     }
 
-    /// The body's bytes: all of them, or its first half when it is cut there. None for an answer to HEAD.
+    /// The body's bytes up to the first that come later: all of them, or its first half when it is cut there. None for
+    /// an answer to HEAD.
     pub(super) fn body_bytes(&self, to_head: bool) -> Vec<u8> {
         if to_head {
             return Vec::new();
         }
         let mut bytes = match self.framing {
-            Framing::Chunked if self.body.is_empty() => b"0\r\n\r\n".to_vec(),
-            Framing::Chunked => {
-                let mut bytes = format!("{:x}\r\n", self.body.len()).into_bytes();
-                bytes.extend_from_slice(&self.body);
-                bytes.extend_from_slice(b"\r\n0\r\n\r\n");
-                bytes
-            }
+            Framing::Chunked if self.later.is_empty() => [Self::chunk(&self.body), self.end_bytes()].concat(),
+            Framing::Chunked => Self::chunk(&self.body),
             Framing::Length | Framing::Verbatim => self.body.clone(),
         };
         if self.cut == Some(Cut::MidBody) {
             bytes.truncate(bytes.len() / 2);
         }
         bytes
+    }
+
+    /// A chunk; nothing for none, which would end the body.
+    pub(super) fn chunk(piece: &[u8]) -> Vec<u8> {
+        if piece.is_empty() {
+            return Vec::new();
+        }
+        [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()
+    }
+
+    /// The end of a chunked body.
+    pub(super) fn end_bytes(&self) -> Vec<u8> {
+        [b"0\r\n", &self.trailers[..], b"\r\n"].concat()
     }
 }

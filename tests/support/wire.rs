@@ -34,20 +34,23 @@ impl Head {
     fn parse(bytes: &[u8]) -> io::Result<Self> {
         let mut lines = bytes.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let start = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
-        let mut fields = Vec::new();
-        for line in lines.filter(|line| !line.is_empty()) {
-            let colon = line.iter().position(|b| *b == b':').ok_or_else(|| odd("a field without a colon"))?;
-            let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
-            fields.push((name, line[colon + 1..].trim_ascii().to_vec()));
-        }
+        let fields = lines.filter(|line| !line.is_empty()).map(field).collect::<io::Result<_>>()?;
         Ok(Self { start, fields })
     }
+}
+
+fn field(line: &[u8]) -> io::Result<(String, Vec<u8>)> {
+    let colon = line.iter().position(|b| *b == b':').ok_or_else(|| odd("a field without a colon"))?;
+    let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
+    Ok((name, line[colon + 1..].trim_ascii().to_vec()))
 }
 
 /// The reading side of a connection: bytes that came and were not asked for yet stay here.
 #[derive(Debug, Default)]
 pub struct Inbox {
     buffer: Vec<u8>,
+    /// The trailers of the last chunked body, as its head's fields.
+    pub trailers: Vec<(String, Vec<u8>)>,
 }
 
 impl Inbox {
@@ -97,17 +100,28 @@ impl Inbox {
 
     async fn chunks(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
-        loop {
-            let line = self.line(stream).await?;
-            let size = line.split(';').next().unwrap_or_default().trim();
-            let size = usize::from_str_radix(size, 16).map_err(|_| odd("a chunk size that is no number"))?;
-            if size == 0 {
-                // Trailers, if any, end with an empty line.
-                while !self.line(stream).await?.is_empty() {}
-                return Ok(body);
-            }
-            body.extend(self.exactly(stream, size).await?);
+        while let Some(chunk) = self.chunk(stream).await? {
+            body.extend(chunk);
+        }
+        Ok(body)
+    }
+
+    /// Reads the next chunk of a chunked body; `None` at its end.
+    pub async fn chunk(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+        let line = self.line(stream).await?;
+        let size = line.split(';').next().unwrap_or_default().trim();
+        let size = usize::from_str_radix(size, 16).map_err(|_| odd("a chunk size that is no number"))?;
+        if size > 0 {
+            let chunk = self.exactly(stream, size).await?;
             self.line(stream).await?;
+            return Ok(Some(chunk));
+        }
+        self.trailers.clear();
+        loop {
+            match self.line(stream).await? {
+                line if line.is_empty() => return Ok(None),
+                line => self.trailers.push(field(line.as_bytes())?),
+            }
         }
     }
 

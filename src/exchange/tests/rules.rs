@@ -1,7 +1,7 @@
 //! What is decided before a response, one rule a test: flights, tiers, the circuit.
 
 use super::*;
-use crate::config::plan::Fallback;
+use crate::config::plan::{Advice, Fallback};
 
 // ## Routes and flights
 
@@ -134,6 +134,17 @@ fn an_entry_is_fresh_until_its_moment_and_no_longer() {
 }
 
 #[test]
+fn what_is_fresh_and_not_fresh_enough_for_its_client_is_not_called_stale() {
+    for (held, why) in [(fresh(), Reason::RequestDirectives), (stale(), Reason::Stale)] {
+        let mut driven = Driven::new("GET", &[("cache-control", "no-cache")]);
+        driven.rule.cache.request_directives = Advice::Honor;
+        let mut driven = driven.after([Event::Routed(Route::Lookup)]);
+        assert_eq!(words(&driven.on(found(held, Origin::L2))), "admit");
+        assert_eq!(driven.exchange.why, why);
+    }
+}
+
+#[test]
 fn without_redis_what_l1_holds_counts_as_long_as_it_is_fresh() {
     let mut fresh = Driven::holding("GET", &[], Some(fresh()));
     fresh.remote = false;
@@ -200,6 +211,21 @@ fn a_stale_copy_answers_for_an_open_circuit_only_within_stale_if_error() {
         let actions = driven.on(refused());
         assert_eq!(served(&actions).map(answer_word).as_deref(), Some(expected), "{later} ms later");
     }
+}
+
+#[test]
+fn a_refresh_has_failed_although_a_stale_copy_answers_those_who_wait() {
+    let refresh = || {
+        let mut driven = Driven::holding("GET", &[], Some(stale())).leads();
+        driven.exchange.sender = Sender::Refresh(Wall(0));
+        driven.after([nothing()])
+    };
+    assert_eq!(words(&refresh().on(refused())), "serve own 503, end with stale on open");
+    let mut failing = refresh().after([admitted()]);
+    assert_eq!(
+        words(&failing.on(head("500", &[]))),
+        "record failure, serve failed(500) 500, end with stale for 500"
+    );
 }
 
 #[test]

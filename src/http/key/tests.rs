@@ -358,3 +358,29 @@ proptest! {
         prop_assert_eq!(found, expected, "{:?} of {:?}", kept, query);
     }
 }
+
+#[test]
+fn a_body_is_part_of_the_key_with_what_says_how_it_is_to_be_read() {
+    let of = |method: &str, more: &[(&str, &str)], body: &str| {
+        plain("/a").with_body(method.as_bytes(), &request("/a", more), body.as_bytes()).unwrap()
+    };
+    let one = of("QUERY", &[("content-type", "text/plain")], "x");
+    assert_eq!(
+        one,
+        of("QUERY", &[("accept", "*/*"), ("content-type", "text/plain"), ("content-length", "1")], "x")
+    );
+    assert_eq!(one.resource(), Some(plain("/a").digest()));
+    let others = [
+        of("QUERY", &[], "x"),
+        of("QUERY", &[("content-type", "text/csv")], "x"),
+        of("QUERY", &[("content-type", "text/plain"), ("content-encoding", "gzip")], "x"),
+        of("QUERY", &[("content-type", "text/plain"), ("content-language", "de")], "x"),
+        of("QUERY", &[("content-language", "text/plain")], "x"),
+        of("QUERY", &[("content-type", "text/plain")], "y"),
+        of("POST", &[("content-type", "text/plain")], "x"),
+    ];
+    for (place, other) in others.iter().enumerate() {
+        assert!(*other != one && !others[..place].contains(other), "{place}");
+        assert_ne!(other.digest(), one.digest());
+    }
+}
