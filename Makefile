@@ -52,13 +52,14 @@ bench: wasm envoy wrk ## Measure an L1 hit against Envoy's direct_response and i
 ## ---- Checking it
 
 .PHONY: test
-test: ## Everything CI checks: lint, unit, simulation, validate, integration, conformance, memory, test-wasm
+test: ## Everything CI checks: lint, unit, simulation, validate, integration, conformance, differential, memory, test-wasm
 	@$(MAKE) lint
 	@$(MAKE) unit
 	@$(MAKE) simulation
 	@$(MAKE) validate
 	@$(MAKE) integration
 	@$(MAKE) conformance
+	@$(MAKE) differential
 	@$(MAKE) soak-memory URLS=100000
 	@$(MAKE) test-wasm
 
@@ -85,7 +86,7 @@ READERS := ^(config|flight|http|redis|store)::
 
 .PHONY: test-deep
 test-deep: DEEP := 100
-test-deep: ## Millions of generated cases instead of thousands, and 20,000 seeds of the simulation (or DEEP=n)
+test-deep: ## Millions of generated cases instead of thousands, 20,000 seeds of the simulation, 10,000 sequences of differential (or DEEP=n)
 	$(call say,test-deep)
 	@mkdir -p target; rm -f target/cases.tsv
 	@BREAKWATER_DEEP=$(DEEP) BREAKWATER_CASES=$$PWD/target/cases.tsv \
@@ -94,6 +95,7 @@ test-deep: ## Millions of generated cases instead of thousands, and 20,000 seeds
 	  END {printf "%d properties passed %d generated cases, %d of them where bytes from outside are read\n", NR, all, readers; \
 	    if (readers < 1000000) {print "breakwater: that is less than a million" > "/dev/stderr"; exit 1}}' target/cases.tsv
 	@BREAKWATER_SEEDS=20000 $(CARGO) test --quiet --test simulation
+	@$(MAKE) differential SEQUENCES=10000
 
 .PHONY: validate
 validate: wasm envoy ## Have Envoy check envoy/*.yaml, and docker-compose its file
@@ -110,6 +112,12 @@ conformance: wasm envoy redis cache-tests ## The public test suite for HTTP cach
 	$(call say,conformance)
 	@BREAKWATER_CONFORMANCE_RUNS=$(RUNS) BREAKWATER_CONFORMANCE_UPDATE=$(UPDATE) BREAKWATER_CONFORMANCE_SUITE=$(SUITE) \
 	  $(CARGO) test --quiet --test conformance -- --nocapture
+
+.PHONY: differential
+differential: wasm envoy redis ## Seeded exchanges against a literal model of RFC 9111 (SEQUENCES=n, SEED=n; SEQUENCE=n replays one)
+	$(call say,differential)
+	@BREAKWATER_SEQUENCES=$(SEQUENCES) BREAKWATER_SEED=$(SEED) BREAKWATER_SEQUENCE=$(SEQUENCE) \
+	  $(CARGO) test --quiet --test differential -- --nocapture
 
 .PHONY: soak-memory
 soak-memory: URLS := 500000
