@@ -37,31 +37,45 @@ pub const WITHOUT_L2: usize = 1;
 pub const PLAIN_AGAIN: usize = 2;
 pub const SHIPPED: usize = 3;
 
+/// What came of a turn.
+#[derive(Default)]
+pub struct Turn {
+    /// Of the requests that were timed, in seconds.
+    pub times: Vec<f64>,
+    /// All requests, the first ones included.
+    pub requests: usize,
+}
+
+/// Requests before the clock runs: connections are opened, and the key is remembered.
+const FIRST: usize = 2;
+
 impl Subject {
-    /// The times, in seconds, of the requests that so many clients make in so long.
+    /// So many clients make requests for so long.
     pub fn turn(
         &self,
         case: &Case,
         upstream_ms: u64,
         clients: u64,
         length: Duration,
-    ) -> Result<Vec<f64>, String> {
+    ) -> Result<Turn, String> {
         thread::scope(|scope| {
             let clients: Vec<_> =
-                (0..clients).map(|_| scope.spawn(|| self.one(case, upstream_ms, length))).collect();
-            let mut all = Vec::new();
+                (0..clients).map(|_| scope.spawn(|| self.times(case, upstream_ms, length))).collect();
+            let mut turn = Turn::default();
             for client in clients {
-                all.extend(client.join().map_err(|_| "a client panicked")??);
+                let times = client.join().map_err(|_| "a client panicked")??;
+                turn.requests += FIRST + times.len();
+                turn.times.extend(times);
             }
-            Ok(all)
+            Ok(turn)
         })
     }
 
-    fn one(&self, case: &Case, upstream_ms: u64, length: Duration) -> Result<Vec<f64>, String> {
+    fn times(&self, case: &Case, upstream_ms: u64, length: Duration) -> Result<Vec<f64>, String> {
         let mut client = Client::connect(self.envoy.address())?;
-        // Connections are opened and the key is remembered before the clock runs.
-        client.ask(&case.request(upstream_ms))?;
-        client.ask(&case.request(upstream_ms))?;
+        for _ in 0..FIRST {
+            client.ask(&case.request(upstream_ms))?;
+        }
         let mut times = Vec::new();
         let begun = Instant::now();
         while begun.elapsed() < length {
