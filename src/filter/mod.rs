@@ -50,7 +50,7 @@ pub struct Worker<H: Host> {
     tasks: tasks::Tasks,
     tiers: tiers::Tiers,
     hot: hot::Hot,
-    untyped: Untyped,
+    untyped: response::Untyped,
     refreshes: refreshes::Refreshes,
     bodies: bodies::Bodies,
     chance: Chance,
@@ -89,7 +89,7 @@ impl<H: Host> Worker<H> {
         Self {
             queue: None,
             hot: hot::Hot::new(hasher.clone()),
-            untyped: Untyped(hashbrown::HashSet::with_hasher(hasher.clone())),
+            untyped: response::Untyped::new(hasher.clone()),
             refreshes: refreshes::Refreshes::new(&host),
             bodies: bodies::Bodies::default(),
             chance: Chance(host.random()),
@@ -359,19 +359,8 @@ impl<H: Host> Role for Worker<H> {
 
     fn on_gone(&mut self, stream: StreamId) {
         self.bodies.forget(stream);
-        self.untyped.0.remove(&stream);
+        self.untyped.take(stream);
         self.drive(stream, Event::Gone, At::Response);
-    }
-}
-
-/// Streams answered with a body of no stated type: Envoy states one, and it is taken off again.
-struct Untyped(hashbrown::HashSet<StreamId, ahash::RandomState>);
-
-impl Untyped {
-    fn note(&mut self, stream: StreamId, fields: &Fields, body: &[u8]) {
-        if !body.is_empty() && fields.get(b"content-type").is_none() {
-            self.0.insert(stream);
-        }
     }
 }
 

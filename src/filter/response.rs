@@ -6,10 +6,30 @@ use crate::exchange::{Event, Head};
 use crate::host::{Flow, Host, Source, StreamId};
 use crate::http::{Fields, ResponseHead, list};
 
+/// Streams answered with a body of no stated type: Envoy states one, and it is taken off again.
+pub(super) struct Untyped(hashbrown::HashSet<StreamId, ahash::RandomState>);
+
+impl Untyped {
+    pub(super) fn new(hasher: ahash::RandomState) -> Self {
+        Self(hashbrown::HashSet::with_hasher(hasher))
+    }
+
+    pub(super) fn note(&mut self, stream: StreamId, fields: &Fields, body: &[u8]) {
+        if !body.is_empty() && fields.get(b"content-type").is_none() {
+            self.0.insert(stream);
+        }
+    }
+
+    /// Whether it was noted, and is no more. Nearly always nothing is, which is told without hashing.
+    pub(super) fn take(&mut self, stream: StreamId) -> bool {
+        !self.0.is_empty() && self.0.remove(&stream)
+    }
+}
+
 impl<H: Host> Worker<H> {
     pub(super) fn responded(&mut self, stream: StreamId, end: bool) -> Flow {
         let Some(slot) = self.streams.get(&stream) else {
-            if self.untyped.0.remove(&stream) {
+            if self.untyped.take(stream) {
                 self.host.set_response_field(stream, "content-type", None);
             }
             return Flow::Continue;
