@@ -21,7 +21,7 @@ say = @printf '\n== %s\n' "$(1)"
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 ## ---- Using it
 
@@ -48,6 +48,10 @@ run: ## Put the wall before your own service: make run UPSTREAM=host:port [LISTE
 .PHONY: bench
 bench: wasm envoy wrk ## Measure an L1 hit against Envoy's direct_response and its own cache filter
 	@$(CARGO) bench --quiet --profile dev --bench l1_hit
+
+.PHONY: bench-passing
+bench-passing: wasm envoy redis ## Measure what cannot be cached, on its way through, against the same Envoy without L2 or plugin
+	@$(CARGO) bench --quiet --profile dev --bench passing
 
 ## ---- Checking it
 

@@ -30,16 +30,18 @@ mod envoy;
 mod load;
 mod origin;
 mod subject;
+#[path = "../support/mod.rs"]
+mod support;
 
 use client::get;
 use envoy::{Envoy, bootstrap};
 use load::{CONNECTIONS, drive};
 use origin::Origin;
-use std::env;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use subject::{Subject, subjects};
+use support::{measure, median, named, number};
 
 const BODY_BYTES: usize = 1024;
 const PATH: &str = "/items/1234567?fields=name&page=2";
@@ -47,18 +49,7 @@ const PATH: &str = "/items/1234567?fields=name&page=2";
 const WARM_UP_SECONDS: u64 = 1;
 
 fn main() -> ExitCode {
-    // `cargo test --all-targets` runs benches too, without this argument.
-    if !env::args().any(|argument| argument == "--bench") {
-        println!("l1_hit measures only under `cargo bench`");
-        return ExitCode::SUCCESS;
-    }
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("l1_hit: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    measure("l1_hit", run)
 }
 
 fn run() -> Result<(), String> {
@@ -91,10 +82,6 @@ fn run() -> Result<(), String> {
     Ok(())
 }
 
-fn named(variable: &str, default: &str) -> String {
-    env::var(variable).unwrap_or_else(|_| default.to_owned())
-}
-
 fn plugins(root: &Path) -> Result<Vec<PathBuf>, String> {
     let files: Vec<PathBuf> =
         named("BREAKWATER_WASM", "dist/breakwater.wasm").split(',').map(|file| root.join(file)).collect();
@@ -103,16 +90,6 @@ fn plugins(root: &Path) -> Result<Vec<PathBuf>, String> {
         Some(missing) => {
             Err(format!("{} is not there: make wasm, or set BREAKWATER_WASM", missing.display()))
         }
-    }
-}
-
-fn number(variable: &str, default: u64) -> Result<u64, String> {
-    match env::var(variable) {
-        Err(_) => Ok(default),
-        Ok(text) => match text.parse() {
-            Ok(number) if number > 0 => Ok(number),
-            _ => Err(format!("{variable}: found {text:?}, allowed: a whole number from 1")),
-        },
     }
 }
 
@@ -173,14 +150,4 @@ fn table(subjects: &[Subject], samples: &[Vec<Sample>]) -> String {
         text.push('\n');
     }
     text
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => sorted[odd / 2],
-        even => (sorted[even / 2 - 1] + sorted[even / 2]) / 2.0,
-    }
 }

@@ -31,7 +31,8 @@ impl Head {
         self.start.split(' ').nth(index).unwrap_or_default()
     }
 
-    fn parse(bytes: &[u8]) -> io::Result<Self> {
+    /// Reads a head, its empty line included or not.
+    pub fn parse(bytes: &[u8]) -> io::Result<Self> {
         let mut lines = bytes.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let start = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
         let fields = lines.filter(|line| !line.is_empty()).map(field).collect::<io::Result<_>>()?;
