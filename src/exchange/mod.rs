@@ -19,6 +19,7 @@ mod answer;
 mod copy;
 mod event;
 mod head;
+mod lookup;
 mod reply;
 mod reuse;
 mod validation;
@@ -77,6 +78,9 @@ pub struct Exchange {
     pub searched: Option<(NoVarySearch, Key)>,
     /// Whose it is.
     pub sender: Sender,
+    /// Whether it flies beside the key's flight, which is a refresh's: with those who look whether what is stored still
+    /// answers.
+    pub is_beside: bool,
     /// Whether it waited in a flight: `Some(true)` if that gave it its answer.
     pub collapsed: Option<bool>,
     phase: Phase,
@@ -122,6 +126,7 @@ impl Exchange {
             why,
             searched: None,
             sender: Sender::Client,
+            is_beside: false,
             collapsed: None,
             phase: Phase::Arrived { held },
         }
@@ -143,6 +148,14 @@ impl Exchange {
             (Phase::Arrived { .. }, Event::Watching(token, place)) if self.sender.is_refresh() => {
                 // It is being fetched already.
                 vec![Action::Leave(token, place), Action::Serve(answer::needless(self.key(), context.now))]
+            }
+            // ## Arrived => Arrived: a refresh holds up nobody who can be answered meanwhile
+            (Phase::Arrived { held: Some(held) }, Event::Watching(token, place))
+                if self.steps_aside(token, &held, context) =>
+            {
+                self.is_beside = true;
+                self.phase = Phase::Arrived { held: Some(held) };
+                vec![Action::Leave(token, place), Action::Join]
             }
             (Phase::Arrived { .. }, Event::Watching(token, place)) => {
                 self.phase = Phase::Waiting { token, place };
@@ -282,87 +295,6 @@ impl Exchange {
     /// Whether the request's answer may be copied, so that its own conditions must not reach the upstream.
     pub fn is_cacheable(&self) -> bool {
         matches!(self.interest, Interest::Cacheable(_))
-    }
-
-    fn lead(
-        &mut self,
-        token: Token,
-        held: Option<Held>,
-        fresh: Option<Held>,
-        context: &Context<'_>,
-    ) -> Vec<Action> {
-        match fresh {
-            Some(entry) => self.found(Some(token), held, Lookup::Found(entry, Origin::L1), context),
-            None => self.look_up(Some(token), held, context),
-        }
-    }
-
-    fn look_up(&mut self, token: Option<Token>, held: Option<Held>, context: &Context<'_>) -> Vec<Action> {
-        if !context.remote {
-            return self.found(token, held, Lookup::Unavailable, context);
-        }
-        self.phase = Phase::LookingUp { token, held };
-        vec![Action::LookUp]
-    }
-
-    fn found(
-        &mut self,
-        token: Option<Token>,
-        held: Option<Held>,
-        lookup: Lookup,
-        context: &Context<'_>,
-    ) -> Vec<Action> {
-        let (found, origin) = match lookup {
-            Lookup::Found(entry, origin) => (Some(entry), origin),
-            Lookup::Nothing => (None, Origin::L1),
-            Lookup::OtherVariants => {
-                self.why = Reason::VaryMiss;
-                (None, Origin::L1)
-            }
-            // Nobody behind L1 can be asked: what L1 holds counts for as long as HTTP lets it.
-            Lookup::Unavailable => (held.clone(), Origin::L1),
-        };
-        // Of two that fit, the response received last counts, fresh or not (RFC 9111 §4).
-        let (found, origin) = match (found, &held) {
-            (Some(found), Some(held))
-                if received_at(&found).is_some_and(|found| received_at(held) > Some(found)) =>
-            {
-                (Some(Rc::clone(held)), Origin::L1)
-            }
-            (found, _) => (found, origin),
-        };
-        let fits = found.and_then(|held| {
-            let entry = Entry::read(&held)?;
-            if self.fits(&entry) {
-                return Some((self.answers(&entry, context), Rc::clone(&held)));
-            }
-            self.why = Reason::VaryMiss;
-            None
-        });
-        let held = match fits {
-            Some((true, entry)) => {
-                let mut actions = Vec::new();
-                if origin != Origin::L1 {
-                    actions.push(Action::Fill(Rc::clone(&entry)));
-                }
-                actions.extend(serve_all(token, Answer { origin, entry }));
-                return actions;
-            }
-            Some((false, entry)) if self.may_refresh(&entry, context) => {
-                let mut actions = vec![Action::Refresh(received_at(&entry).unwrap_or_default())];
-                if origin != Origin::L1 {
-                    actions.push(Action::Fill(Rc::clone(&entry)));
-                }
-                actions.extend(serve_all(token, Answer { origin, entry }));
-                return actions;
-            }
-            Some((false, entry)) => {
-                self.why = self.unused(&entry, context);
-                Some(entry)
-            }
-            None => held,
-        };
-        self.ask(token, held, context)
     }
 
     /// Turns to the upstream, unless the client asked not to (RFC 9111 §5.2.1.7): then the others compete for the lead.

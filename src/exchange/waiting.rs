@@ -1,8 +1,8 @@
 //! What a waiter does when its flight has ended: it takes the answer, goes alone, or competes for the lead.
 
-use super::{Action, Context, Event, Exchange, Phase, Route, answer};
+use super::{Action, Context, Event, Exchange, Held, Phase, Route, Sender, answer};
 use crate::breaker;
-use crate::flight::{Origin, Outcome};
+use crate::flight::{Origin, Outcome, Token};
 use crate::http::Reason;
 use crate::store::Entry;
 
@@ -43,8 +43,23 @@ impl Exchange {
         }
     }
 
+    /// Whether a client leaves a refresh's flight: L1 holds what may answer it, if Redis says so too.
+    pub(super) fn steps_aside(&self, token: Token, held: &Held, context: &Context<'_>) -> bool {
+        let Some(entry) = Entry::read(held).filter(|entry| self.fits(entry)) else { return false };
+        let may_answer = self.answers(&entry, context) || self.may_refresh(held, context);
+        self.sender == Sender::Client && token.is_by_refresh() && !self.is_beside && may_answer
+    }
+
+    /// What is stored may not answer: all who looked wait for the refresh.
+    pub(super) fn step_back(&mut self, token: Token, context: &Context<'_>) -> Vec<Action> {
+        let mut actions = vec![Action::End(token, Outcome::Lost)];
+        actions.extend(self.join_again(context));
+        actions
+    }
+
     pub(super) fn join_again(&mut self, context: &Context<'_>) -> Vec<Action> {
         self.collapsed = None;
+        self.is_beside = false;
         self.phase = Phase::Arrived { held: None };
         self.on(Event::Routed(Route::Flight), context)
     }

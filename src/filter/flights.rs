@@ -6,7 +6,7 @@
 
 use super::{Slot, Worker};
 use crate::config::plan::{Rule, Scope};
-use crate::exchange::{Event, Held};
+use crate::exchange::{Event, Exchange, Held};
 use crate::flight::message::Message;
 use crate::flight::remembered::{Concerns, Remembered};
 use crate::flight::stripe::{self, Joined, Settled, WorkerId};
@@ -42,15 +42,15 @@ impl<H: Host> Worker<H> {
     /// Joins the flight of the request's key, or leads one.
     pub(super) fn join(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule) -> Option<Event> {
         let key = slot.exchange.key()?;
-        let digest = key.digest();
-        if let Some(token) = self.joinable(key) {
+        let digest = flight_digest(&slot.exchange, key);
+        if let Some(token) = self.joinable(digest, key) {
             return Some(self.wait(stream, slot, rule, token));
         }
         let Some(me) = self.me() else { return Some(Event::Apart(Reason::TooManyWaiters)) };
         let now = self.host.mono();
         let lease_until = now.after(rule.coalesce.lease);
         self.flights.count = self.flights.count.wrapping_add(1);
-        let offered = Token(u64::from(me.0) << 32 | u64::from(self.flights.count));
+        let offered = Token::new(me.0, self.flights.count, slot.exchange.sender.is_refresh());
         let joined = match rule.coalesce.scope {
             Scope::Instance => self.change_stripe(digest, |record| {
                 let (record, joined) = stripe::join(record, digest, me, offered, now, lease_until);
@@ -75,8 +75,7 @@ impl<H: Host> Worker<H> {
     }
 
     /// The flight of a key that this worker is in, if the other workers let it be joined still.
-    fn joinable(&mut self, key: &Key) -> Option<Token> {
-        let digest = key.digest();
+    fn joinable(&mut self, digest: Digest, key: &Key) -> Option<Token> {
         let token = self.flights.table.joinable(digest)?;
         let flight = self.flights.table.flight(token)?;
         let open = if flight.shared {
@@ -194,8 +193,10 @@ impl<H: Host> Worker<H> {
 
     /// A key's resource changed: nobody joins its flights any more.
     pub(super) fn taint(&mut self, digest: Digest) {
-        self.flights.table.close(digest);
-        self.change_stripe(digest, |record| Some((stripe::taint(record, digest)?, ())));
+        for digest in [digest, digest.beside()] {
+            self.flights.table.close(digest);
+            self.change_stripe(digest, |record| Some((stripe::taint(record, digest)?, ())));
+        }
     }
 
     /// Changes the stripe of a key; `None` if there is nothing to change, or no getting through.
@@ -227,6 +228,11 @@ impl<H: Host> Worker<H> {
         });
         (fresh.map(|(_, bytes)| Held::new(bytes.to_vec())), changed_at)
     }
+}
+
+/// Under which digest an exchange flies: its key's, or beside that.
+fn flight_digest(exchange: &Exchange, key: &Key) -> Digest {
+    if exchange.is_beside { key.digest().beside() } else { key.digest() }
 }
 
 /// What is remembered against a request.

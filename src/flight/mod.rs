@@ -16,9 +16,26 @@ pub mod table;
 use crate::http::Reason;
 use std::rc::Rc;
 
-/// One fetch for one key; unique in the process: the leader's worker in the upper half, its count in the lower.
+/// One fetch for one key; unique in the process: the leader's worker in the upper half, its count in the lower, and in
+/// that what leads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
+
+impl Token {
+    /// The token of a worker's flight of this number, which a refresh leads or a client.
+    pub fn new(worker: u32, count: u32, by_refresh: bool) -> Self {
+        let count = u64::from(count) & (BY_REFRESH - 1);
+        Self(u64::from(worker) << 32 | count | if by_refresh { BY_REFRESH } else { 0 })
+    }
+
+    /// Whether a refresh led the flight when it began. Nobody who can be answered meanwhile waits for that.
+    pub fn is_by_refresh(self) -> bool {
+        self.0 & BY_REFRESH != 0
+    }
+}
+
+/// The highest bit of the count.
+const BY_REFRESH: u64 = 1 << 31;
 
 /// How a flight ended, and so what its waiters do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -234,6 +234,11 @@ impl Digest {
         Self(hash.as_bytes().first_chunk().copied().unwrap_or_default())
     }
 
+    /// Another digest, which no key has: for what stands beside a key.
+    pub fn beside(self) -> Self {
+        Self(self.0.map(|byte| !byte))
+    }
+
     /// Appends 32 lower-case hexadecimal digits.
     pub fn write_hex(&self, out: &mut Vec<u8>) {
         out.extend(self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| match digit {

@@ -239,3 +239,47 @@ async fn without_a_way_back_nothing_is_fetched_in_the_background() {
     assert_eq!(envoy.stat("wasmcustom.breakwater.refreshes.begun").await, 0);
     assert_eq!(envoy.vm_failures().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_holds_nobody_up_however_long_it_takes() {
+    let _turn = turn::shared().await;
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(move |seen| match (seen.earlier, seen.path()) {
+        (0, "/stale") => Reply::ok("old")
+            .header("cache-control", "max-age=0, stale-while-revalidate=600")
+            .header("etag", "\"1\""),
+        // Early refresh: due at once, for the fetch took half of the lifetime.
+        (0, _) => Reply::ok("old").header("cache-control", "max-age=4").after(Duration::from_secs(2)),
+        _ => Reply::ok("new").header("cache-control", "max-age=600").head(Hold::At(held.clone())),
+    })
+    .await;
+    let redis = Redis::start().await;
+    let early = json!({"defaults": {"cache": {"early_refresh": 10}}});
+    let recipe = Recipe::shipped().origin(origin.address()).plugin(&early);
+    let envoy = recipe.patient_redis(redis.address()).start().await;
+    for path in ["/stale", "/early"] {
+        let get = Request::get(path);
+        assert_eq!(send(envoy.address(), &get).await.text(), "old");
+        eventually("the refresh is under way", async || {
+            send(envoy.address(), &get).await;
+            origin.hits(path) == 2
+        })
+        .await;
+        // Longer than `l1.ttl`.
+        let began = tokio::time::Instant::now();
+        while began.elapsed() < Duration::from_millis(500) {
+            let answer = tokio::time::timeout(Duration::from_secs(1), send(envoy.address(), &get)).await;
+            let answer = answer
+                .unwrap_or_else(|_| panic!("{path}: held up {:?} after the refresh began", began.elapsed()));
+            assert_eq!(
+                (answer.text().as_str(), answer.told().hit),
+                ("old", true),
+                "{path}: {:?}",
+                answer.head
+            );
+        }
+    }
+    gate.open();
+    assert_eq!(envoy.vm_failures().await, 0);
+}

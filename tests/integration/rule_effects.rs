@@ -318,3 +318,30 @@ async fn fields_that_speak_to_this_cache_stand_in_place_of_cache_control() {
     }
     assert_eq!(envoy.vm_failures().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_arrives_stale_has_been_stale_since_its_lifetime_ended() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| match seen.earlier {
+        0 => as_asked(seen),
+        _ => Reply::with(500, "no"),
+    })
+    .await;
+    let envoy = wall(&origin, &[]).await;
+    // 40 seconds past its lifetime.
+    let path = |said: &str| with("any", 200, &[("cache-control", said), ("age", "100"), ("etag", "\"1\"")]);
+    for (said, wish, status, hit) in [
+        ("max-age=60", "max-stale=100", 200, true),
+        // The upstream is asked, and the stale copy stands in for its failure.
+        ("max-age=60", "max-stale=10", 200, false),
+        ("max-age=60, stale-if-error=100", "", 200, false),
+        ("max-age=60, stale-if-error=10", "", 500, false),
+    ] {
+        let path = path(&format!("{said}, x={wish}"));
+        get(&envoy, &path).await;
+        let answer = send(envoy.address(), &Request::get(&path).header("cache-control", wish)).await;
+        let told = answer.told();
+        assert_eq!((answer.status, told.hit), (status, hit), "{said}; {wish}: {told:?}");
+        assert!(told.ttl.is_none_or(|ttl| (-60..=-40).contains(&ttl)), "{said}; {wish}: {told:?}");
+    }
+}

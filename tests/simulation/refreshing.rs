@@ -207,3 +207,33 @@ fn what_comes_anew_may_be_larger_than_what_is_stored_up_to_a_limit() {
         );
     }
 }
+
+#[test]
+fn a_refresh_holds_up_nobody_who_can_be_answered_meanwhile() {
+    // Past `l1.ttl` Redis is asked, by one for all of a worker. If it holds nothing any more, for another Envoy has let a
+    // write through, they wait.
+    for (written, expected) in [(false, Some(200)), (true, None)] {
+        let terms = Terms { l2: true, ..refreshing() };
+        let mut world = World::new(
+            7,
+            Config { envoys: 2, interleave: 0, ..Config::default() },
+            move |host, envoy, number| worker(host, envoy, number, &terms),
+            move |asked, _| {
+                let is_refresh = asked.serial > 1 && asked.fields.get(":method") == Some(b"GET");
+                Script { wait: MS * if is_refresh { 1_000 } else { 10 }, outcome: answer(200, WINDOW) }
+            },
+        );
+        send(&mut world, 0, [get(0)]);
+        send(&mut world, 1_500, [get(0)]);
+        if written {
+            send(&mut world, 1_600, [ClientRequest::new(1, 0, "POST", "/r")]);
+        }
+        let clients = send(&mut world, 1_700, [0, 0, 1, 1, 0, 1].map(get));
+        let statuses =
+            |world: &World| clients.iter().map(|client| found(world, *client).status()).collect::<Vec<_>>();
+        world.run_until(MS * 1_800);
+        assert_eq!(statuses(&world), vec![expected; clients.len()]);
+        assert_eq!(asked(&mut world), 2 + usize::from(written));
+        assert_eq!(statuses(&world), vec![Some(200); clients.len()]);
+    }
+}

@@ -34,19 +34,26 @@ fn refetching(now: Wall) -> Driven {
     driven
 }
 
+fn beside(held: Held) -> Driven {
+    holding(held).after([routed(), watching_a_refresh()])
+}
+
 fn no_fallback(mut driven: Driven) -> Driven {
     driven.rule.breaker.fallback = Fallback::Error;
     driven
 }
 
-const SITUATIONS: [(&str, Arrange); 32] = [
+const SITUATIONS: [(&str, Arrange); 35] = [
     ("arrived", || Driven::get()),
     ("arrived, a stale copy held", || holding(stale())),
     ("arrived, a fresh copy held past its time in L1", || holding(fresh())),
     ("arrived, a fresh copy held, no Redis", || without_redis(holding(fresh()))),
     ("arrived, a stale copy held, no Redis", || without_redis(holding(stale()))),
     ("arrived, only-if-cached, no Redis", || without_redis(only_if_cached())),
+    ("beside a refresh, a fresh copy held", || beside(fresh())),
+    ("looking up, leading beside a refresh", || beside(fresh()).after([led()])),
     ("waiting", || Driven::get().waits()),
+    ("waiting beside a refresh", || beside(fresh()).after([watching()])),
     ("waiting, with Authorization", || Driven::new("GET", &[("authorization", "x")]).waits()),
     ("waiting, no Redis", || without_redis(Driven::get().waits())),
     ("looking up for itself", || Driven::get().after([Event::Routed(Route::Lookup)])),
@@ -76,7 +83,7 @@ const SITUATIONS: [(&str, Arrange); 32] = [
     ("ended", || Driven::get().fetches().after([Event::Gone])),
 ];
 
-const EVENTS: [(&str, Happen); 42] = [
+const EVENTS: [(&str, Happen); 43] = [
     ("routed into a flight", routed),
     ("routed to the tiers", || Event::Routed(Route::Lookup)),
     ("routed to the upstream", || Event::Routed(Route::Upstream)),
@@ -84,6 +91,7 @@ const EVENTS: [(&str, Happen); 42] = [
     ("led, a fresh entry appeared", || Event::Led(TOKEN, Some(fresh()))),
     ("led, another's entry appeared", || Event::Led(TOKEN, Some(entry(60, "de")))),
     ("watching", watching),
+    ("watching a refresh", watching_a_refresh),
     ("apart", || Event::Apart(Reason::TooManyWaiters)),
     ("found fresh in L2", || found(fresh(), Origin::L2)),
     ("found fresh in L3", || found(fresh(), Origin::L3)),

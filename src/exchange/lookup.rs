@@ -1,0 +1,105 @@
+//! What L1, L2 and L3 hold for a request: does it answer, and if not, what is it good for?
+//!
+//! Of two that fit, the one received last counts (RFC 9111 §4). It answers if it is fresh, or if it may be served while
+//! it is refreshed (RFC 5861 §3); else it goes to the upstream with the request, to be validated or to stand in.
+
+use super::event::{Action, Held, Lookup};
+use super::{Context, Exchange, Phase, received_at, serve_all};
+use crate::flight::{Answer, Origin, Token};
+use crate::http::Reason;
+use crate::store::Entry;
+use std::rc::Rc;
+
+impl Exchange {
+    pub(super) fn lead(
+        &mut self,
+        token: Token,
+        held: Option<Held>,
+        fresh: Option<Held>,
+        context: &Context<'_>,
+    ) -> Vec<Action> {
+        match fresh {
+            Some(entry) => self.found(Some(token), held, Lookup::Found(entry, Origin::L1), context),
+            None => self.look_up(Some(token), held, context),
+        }
+    }
+
+    pub(super) fn look_up(
+        &mut self,
+        token: Option<Token>,
+        held: Option<Held>,
+        context: &Context<'_>,
+    ) -> Vec<Action> {
+        if !context.remote {
+            return self.found(token, held, Lookup::Unavailable, context);
+        }
+        self.phase = Phase::LookingUp { token, held };
+        vec![Action::LookUp]
+    }
+
+    pub(super) fn found(
+        &mut self,
+        token: Option<Token>,
+        held: Option<Held>,
+        lookup: Lookup,
+        context: &Context<'_>,
+    ) -> Vec<Action> {
+        let (found, origin) = match lookup {
+            Lookup::Found(entry, origin) => (Some(entry), origin),
+            Lookup::Nothing => (None, Origin::L1),
+            Lookup::OtherVariants => {
+                self.why = Reason::VaryMiss;
+                (None, Origin::L1)
+            }
+            // Nobody behind L1 can be asked: what L1 holds counts for as long as HTTP lets it.
+            Lookup::Unavailable => (held.clone(), Origin::L1),
+        };
+        // Of two that fit, the response received last counts, fresh or not (RFC 9111 §4).
+        let (found, origin) = match (found, &held) {
+            (Some(found), Some(held))
+                if received_at(&found).is_some_and(|found| received_at(held) > Some(found)) =>
+            {
+                (Some(Rc::clone(held)), Origin::L1)
+            }
+            (found, _) => (found, origin),
+        };
+        let fits = found.and_then(|held| {
+            let entry = Entry::read(&held)?;
+            if self.fits(&entry) {
+                return Some((self.answers(&entry, context), Rc::clone(&held)));
+            }
+            self.why = Reason::VaryMiss;
+            None
+        });
+        let held = match fits {
+            Some((true, entry)) => {
+                let mut actions = Vec::new();
+                if origin != Origin::L1 {
+                    actions.push(Action::Fill(Rc::clone(&entry)));
+                }
+                actions.extend(serve_all(token, Answer { origin, entry }));
+                return actions;
+            }
+            Some((false, entry)) if self.may_refresh(&entry, context) => {
+                let known = received_at(&entry).unwrap_or_default();
+                // Beside a refresh there is no need for another.
+                let mut actions: Vec<Action> =
+                    (!self.is_beside).then_some(Action::Refresh(known)).into_iter().collect();
+                if origin != Origin::L1 {
+                    actions.push(Action::Fill(Rc::clone(&entry)));
+                }
+                actions.extend(serve_all(token, Answer { origin, entry }));
+                return actions;
+            }
+            Some((false, entry)) => {
+                self.why = self.unused(&entry, context);
+                Some(entry)
+            }
+            None => held,
+        };
+        match token {
+            Some(token) if self.is_beside => self.step_back(token, context),
+            token => self.ask(token, held, context),
+        }
+    }
+}
