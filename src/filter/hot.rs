@@ -36,6 +36,8 @@ pub(super) struct Answer {
     pub(super) reply: Fields,
     /// When they have to be written anew.
     pub(super) reply_until: Wall,
+    /// Whether Envoy makes another type of the reply's (`retyped`).
+    pub(super) is_retyped: bool,
     target: Vec<u8>,
 }
 
@@ -120,6 +122,7 @@ impl Hot {
             value: Rc::new(value),
             reply: Fields::new(),
             reply_until: Wall(0),
+            is_retyped: false,
             target: target.joined(),
         };
         self.answers.insert(self.hasher.hash_one(target), answer);

@@ -5,6 +5,7 @@
 //! for the access log.
 
 use super::hot;
+use super::retyped::Retyped;
 use super::{At, Slot as Stream, Worker, rule};
 use crate::config::plan::{Advice, Rule, Scope};
 use crate::exchange::{
@@ -140,9 +141,12 @@ impl<H: Host> Worker<H> {
         let Some(entry) = kept(&value, now, self.tiers.can_ask(), fresh) else { return false };
         if now >= answer.reply_until {
             (answer.reply, answer.reply_until) = served_until(&entry, how, now);
+            answer.is_retyped = Retyped::concerns(&answer.reply, entry.body);
         }
         self.host.reply(stream, entry.meta.status, &answer.reply, entry.body);
-        self.retyped.note(stream, &answer.reply, entry.body);
+        if answer.is_retyped {
+            self.retyped.note(stream, &answer.reply, entry.body);
+        }
         let rule_index = answer.rule;
         self.account(stream, rule_index, Sender::Client, Answered::HitL1);
         self.refresh_early(rule_index, &entry, fields, now);

@@ -19,11 +19,15 @@ impl Retyped {
         Self(hashbrown::HashMap::with_hasher(hasher))
     }
 
+    /// Whether Envoy makes another type of a reply's.
+    pub(super) fn concerns(fields: &Fields, body: &[u8]) -> bool {
+        fields.get(b"content-type").is_some() == body.is_empty()
+    }
+
     /// A stream was replied to.
     pub(super) fn note(&mut self, stream: StreamId, fields: &Fields, body: &[u8]) {
-        let stated = fields.get(b"content-type");
-        if stated.is_some() == body.is_empty() {
-            self.0.insert(stream, stated.map(Box::from));
+        if Self::concerns(fields, body) {
+            self.0.insert(stream, fields.get(b"content-type").map(Box::from));
         }
     }
 

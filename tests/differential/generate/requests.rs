@@ -24,7 +24,7 @@ pub fn method(rng: &mut Rng, theme: Theme) -> &'static str {
 
 pub fn url(rng: &mut Rng, theme: Theme) -> Url {
     match theme {
-        Theme::Writes => rng.weighted(&[(60, Url::A), (15, Url::AQuery), (25, Url::B)]),
+        Theme::Writes => rng.weighted(&[(50, Url::A), (20, Url::AQuery), (30, Url::B)]),
         _ => rng.weighted(&[(90, Url::A), (5, Url::AQuery), (5, Url::B)]),
     }
 }

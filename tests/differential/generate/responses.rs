@@ -31,9 +31,12 @@ pub fn written(rng: &mut Rng, sequence: &Sequence, url: Url, resource: &Resource
     let status =
         rng.weighted(&[(40, 200), (15, 201), (15, 204), (10, 303), (5, 301), (7, 400), (8, 500), (5, 503)]);
     let mut fields = ScriptFields::new();
-    let elsewhere = sequence.url(rng.pick(&[Url::A, Url::AQuery, Url::B]));
+    // What is written is seldom what it names: that would go anyway.
+    let others = [Url::A, Url::AQuery, Url::B];
+    let other = rng.pick(&others);
+    let elsewhere = sequence.url(if other == url { rng.pick(&others) } else { other });
     for name in ["location", "content-location"] {
-        if rng.chance(35) {
+        if rng.chance(45) {
             fields.push((name.to_owned(), text(place(rng, &elsewhere))));
         }
     }
