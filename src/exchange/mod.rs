@@ -76,6 +76,8 @@ pub struct Exchange {
     /// Where its key is in the form that an earlier response gave to the query: what that said, and the key as the
     /// request has it.
     pub searched: Option<(NoVarySearch, Key)>,
+    /// Whether Redis holds something else under its key than an index of variants, which is no good to append to.
+    pub replaces: bool,
     /// Whose it is.
     pub sender: Sender,
     /// Whether it flies beside the key's flight, which is a refresh's: with those who look whether what is stored still
@@ -125,6 +127,7 @@ impl Exchange {
             fields,
             why,
             searched: None,
+            replaces: false,
             sender: Sender::Client,
             is_beside: false,
             collapsed: None,

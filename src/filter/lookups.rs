@@ -60,6 +60,10 @@ impl<H: Host> Worker<H> {
         let (Ok(found), Some(key)) = (lookup, slot.exchange.key().cloned()) else {
             return self.found(stream, Lookup::Unavailable);
         };
+        if variant.is_none() {
+            let mut there = [found.l2, found.l3].into_iter().flatten();
+            slot.exchange.replaces = found.wrong_type || there.any(|bytes| Index::read(bytes).is_none());
+        }
         let newest = self.newest(found, &key);
         if variant.is_none() {
             let index = match &newest {

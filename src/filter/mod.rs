@@ -167,7 +167,7 @@ impl<H: Host> Worker<H> {
             Action::Fill(entry) => {
                 let requested_at = Entry::read(&entry)?.requested_at();
                 let digest = slot.exchange.key()?.digest();
-                self.fill(requested_at, digest, &entry, rule.cache.max_variants);
+                self.fill(requested_at, digest, &entry, rule.cache.max_variants, false);
             }
             Action::Keep(requested_at, entry) => {
                 let own = slot.exchange.key()?.clone();
@@ -178,7 +178,8 @@ impl<H: Host> Worker<H> {
                     return None;
                 }
                 let (key, entry) = rekeyed.unwrap_or((own, Rc::clone(&entry)));
-                self.keep(requested_at, key.digest(), &entry, rule.cache.max_variants);
+                let replaces = slot.exchange.replaces;
+                self.keep(requested_at, key.digest(), &entry, rule.cache.max_variants, replaces);
             }
             Action::KeepPart(requested_at, entry) => {
                 let key = slot.exchange.key()?.clone();

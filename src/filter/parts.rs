@@ -63,7 +63,7 @@ impl<H: Host> Worker<H> {
             partial::combine(former.fields, &stored, former.body, &update, &range, entry.body, now)
         });
         let Some((block, body)) = joined else {
-            self.fill(requested_at, digest(key), bytes, 1);
+            self.fill(requested_at, digest(key), bytes, 1, false);
             return;
         };
         let is_whole = ContentRange::of(block.as_block()).is_none();
@@ -71,9 +71,9 @@ impl<H: Host> Worker<H> {
         let meta = Meta { status, ..entry.meta };
         let joined = Entry { meta, fields: block.as_block(), body: &body, ..entry }.encode();
         if is_whole {
-            self.keep(requested_at, key.digest(), &joined, rule.cache.max_variants);
-        } else if self.fill(requested_at, digest(key), &joined, 1) == Filled::OutOfDate {
-            self.fill(requested_at, digest(key), bytes, 1);
+            self.keep(requested_at, key.digest(), &joined, rule.cache.max_variants, false);
+        } else if self.fill(requested_at, digest(key), &joined, 1, false) == Filled::OutOfDate {
+            self.fill(requested_at, digest(key), bytes, 1, false);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::http::key::{Digest, Key};
 use crate::http::{Fields, Reason, RequestHead};
 use crate::store::Entry;
 use crate::store::l1::{self, Slot};
-use crate::store::variants::{self, Index, Variant};
+use crate::store::variants::{self, Index, Publication, Variant};
 use crate::telemetry::Occurrence;
 use crate::time::Wall;
 use std::time::Duration;
@@ -23,8 +23,9 @@ use std::time::Duration;
 /// What became of a wish to put something into L1.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Filled {
-    /// It is there, or too large for L1. Of an entry that varies, this is now the index of its key.
-    Taken(Option<Index>),
+    /// It is there, or too large for L1. Of an entry that varies, this is now the index of its key, and how the entry
+    /// gets into that in Redis.
+    Taken(Option<(Index, Publication)>),
     /// Its resource was changed after it was true, or L1 holds a later one.
     OutOfDate,
 }
@@ -73,10 +74,17 @@ impl<H: Host> Worker<H> {
     }
 
     /// Puts an entry into L1, driving out the oldest of its group; `digest` is that of its key.
-    pub(super) fn fill(&mut self, true_at: Wall, digest: Digest, bytes: &[u8], max_variants: u32) -> Filled {
+    pub(super) fn fill(
+        &mut self,
+        true_at: Wall,
+        digest: Digest,
+        bytes: &[u8],
+        max_variants: u32,
+        replaces: bool,
+    ) -> Filled {
         let Some(entry) = Entry::read(bytes) else { return Filled::OutOfDate };
         if !entry.selecting.is_empty() {
-            return self.fill_variant(true_at, digest, &entry, bytes, max_variants);
+            return self.fill_variant(true_at, digest, &entry, bytes, max_variants, replaces);
         }
         let slot = self.tiers.geometry.slot(digest);
         self.write(slot, |held| {
@@ -92,6 +100,7 @@ impl<H: Host> Worker<H> {
         entry: &Entry<'_>,
         bytes: &[u8],
         max_variants: u32,
+        replaces: bool,
     ) -> Filled {
         let slot = self.tiers.geometry.slot(digest);
         if true_at <= l1::changed_at(&self.slot(slot).0) {
@@ -119,8 +128,11 @@ impl<H: Host> Worker<H> {
                 return None;
             }
             gone = index.admit(variant.clone(), max, now);
+            // What stood there alone until now stands so in Redis too.
+            let stood_alone = Entry::read(there).is_some_and(|other| other.key == entry.key);
+            let publication = index.publish(stood_alone || replaces, max);
             let bytes = index.encode();
-            known = Some(index);
+            known = Some((index, publication));
             Some(bytes)
         });
         if named.is_none() {
@@ -155,6 +167,7 @@ impl<H: Host> Worker<H> {
                 index.join(other, max, now);
             }
             index.drop_outdated(l1::changed_at(held));
+            index.log_is(other);
             let bytes = if index.variants().is_empty() { Vec::new() } else { index.encode() };
             (index != before).then_some(bytes)
         });

@@ -236,16 +236,26 @@ impl<H: Host> Worker<H> {
     }
 
     /// Stores a complete response in all tiers, unless its resource was changed after it was asked for.
-    pub(super) fn keep(&mut self, requested_at: Wall, digest: Digest, bytes: &[u8], max_variants: u32) {
-        let Filled::Taken(index) = self.fill(requested_at, digest, bytes, max_variants) else { return };
+    /// `replaces`: Redis holds no index under its key.
+    pub(super) fn keep(
+        &mut self,
+        requested_at: Wall,
+        digest: Digest,
+        bytes: &[u8],
+        max_variants: u32,
+        replaces: bool,
+    ) {
+        let Filled::Taken(index) = self.fill(requested_at, digest, bytes, max_variants, replaces) else {
+            return;
+        };
         let (Some(l2), Some(entry)) = (&self.plan.l2, Entry::read(bytes)) else { return };
         let now = self.host.wall();
         let namespace = &self.plan.namespace;
         let stored = match &index {
             None => remote::store(namespace, digest, l2, &entry, now),
-            Some(index) => {
+            Some((index, publication)) => {
                 let variant = variants::digest(entry.key, entry.selecting);
-                remote::store_variant(namespace, digest, variant, l2, &entry, index, now)
+                remote::store_variant(namespace, digest, variant, l2, &entry, (index, *publication), now)
             }
         };
         if let Some((pipeline, commands)) = stored {

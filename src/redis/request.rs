@@ -6,7 +6,8 @@
 //!
 //! Commands are checked too: behind the bridge is a connection that others use as well, and `SELECT`, `MULTI` or
 //! `QUIT` would change it for all of them. What may pass is what the plugin sends: `GET key`,
-//! `SET key value PX milliseconds [NX]`, `DEL key …`; each of them gets exactly one reply.
+//! `SET key value PX milliseconds [NX]`, `APPEND key value`, `PEXPIRE key milliseconds`, `DEL key …`; each of them gets
+//! exactly one reply.
 
 use super::bridge::CloseReason;
 use super::resp::command;
@@ -140,6 +141,10 @@ fn is_permitted(words: &[&[u8]]) -> bool {
             }
             _ => false,
         }
+    } else if name.eq_ignore_ascii_case(b"APPEND") {
+        matches!(arguments, [_, _])
+    } else if name.eq_ignore_ascii_case(b"PEXPIRE") {
+        matches!(arguments, [_, lifetime] if is_milliseconds(lifetime))
     } else {
         name.eq_ignore_ascii_case(b"DEL") && !arguments.is_empty()
     }
@@ -147,8 +152,11 @@ fn is_permitted(words: &[&[u8]]) -> bool {
 
 /// `PX` with a positive number of milliseconds: nothing the plugin keeps in Redis lives for ever.
 fn is_lifetime(px: &[u8], lifetime: &[u8]) -> bool {
-    px.eq_ignore_ascii_case(b"PX")
-        && matches!(lifetime, [b'1'..=b'9', rest @ ..] if rest.len() < 15 && rest.iter().all(u8::is_ascii_digit))
+    px.eq_ignore_ascii_case(b"PX") && is_milliseconds(lifetime)
+}
+
+fn is_milliseconds(digits: &[u8]) -> bool {
+    matches!(digits, [b'1'..=b'9', rest @ ..] if rest.len() < 15 && rest.iter().all(u8::is_ascii_digit))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::config::plan::L2;
 use crate::http::key::Digest;
 use crate::redis::{self, Reply};
 use crate::store::entry::Entry;
-use crate::store::variants::Index;
+use crate::store::variants::{Index, Publication};
 use crate::time::{Wall, millis};
 
 /// The raw values of both tiers.
@@ -99,24 +99,37 @@ pub fn store(
     (commands > 0).then_some((pipeline, commands))
 }
 
-/// Writes a variant, and then its key's index, to the tiers that may hold them for a while yet.
+/// Writes a variant, and then names it in its key's index, in the tiers that may hold them for a while yet.
 pub fn store_variant(
     namespace: &str,
     digest: Digest,
     variant: Digest,
     l2: &L2,
     entry: &Entry<'_>,
-    index: &Index,
+    (index, publication): (&Index, Publication),
     now: Wall,
 ) -> Option<(Vec<u8>, usize)> {
     let (mut pipeline, mut commands) = store(namespace, variant, l2, entry, now)?;
-    let bytes = index.encode();
+    let (bytes, line) = match publication {
+        // So that there is something to append to which does not live for ever.
+        Publication::Append => (Index::new(&index.key).encode(), Some(index.line(entry.selecting))),
+        Publication::Replace => (index.encode(), None),
+    };
     // The index outlasts what it names.
     for (tier, stay) in TIERS.into_iter().zip([l2.ttl, l2.l3_ttl]) {
         let stay = millis(stay).to_string();
         let key = key(namespace, tier, digest);
-        redis::encode(&mut pipeline, &[&b"SET"[..], &key, &bytes, b"PX", stay.as_bytes()]);
-        commands = commands.saturating_add(1);
+        let mut set = vec![&b"SET"[..], &key, &bytes, b"PX", stay.as_bytes()];
+        if let Some(line) = &line {
+            set.push(b"NX");
+            redis::encode(&mut pipeline, &set);
+            redis::encode(&mut pipeline, &[&b"APPEND"[..], &key, line]);
+            redis::encode(&mut pipeline, &[&b"PEXPIRE"[..], &key, stay.as_bytes()]);
+            commands = commands.saturating_add(3);
+        } else {
+            redis::encode(&mut pipeline, &set);
+            commands = commands.saturating_add(1);
+        }
     }
     Some((pipeline, commands))
 }
@@ -135,7 +148,8 @@ pub fn read_written(answer: &[u8], commands: usize) -> Result<Written, Unavailab
     let mut written = Written::Done;
     for reply in &replies {
         match reply {
-            Reply::Simple(_) | Reply::Integer(_) => {}
+            // None is the answer to SET NX where something is.
+            Reply::Simple(_) | Reply::Integer(_) | Reply::Nil => {}
             Reply::Error(text) if REFUSALS.iter().any(|refusal| text.starts_with(refusal)) => {
                 written = Written::Refused;
             }

@@ -6,6 +6,10 @@
 //! index names it with the very moment it was received. So whoever takes the index away takes all variants with it, and
 //! one that was written by a loser of a race is nobody's.
 //!
+//! In Redis the index is a log: whoever stores a variant appends its line (`APPEND`, which needs no reading before), so
+//! that of two workers or Envoys that store at once neither overwrites what the other has written, and what was taken
+//! away stays so. When the log has grown to twice what an index may hold, it is written anew.
+//!
 //! The list is bounded. When it is full, the variant that is of no more use goes first, else the one that was asked for
 //! longest ago.
 
@@ -21,6 +25,17 @@ pub struct Index {
     /// The full key.
     pub key: Vec<u8>,
     variants: Vec<Variant>,
+    /// How many lines it takes in Redis, as far as is known.
+    logged: u32,
+}
+
+/// How a variant gets into the index in Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publication {
+    /// By a line at its end.
+    Append,
+    /// With all that is known, in place of what is there.
+    Replace,
 }
 
 /// One variant, as the index knows it.
@@ -56,7 +71,7 @@ impl Variant {
 impl Index {
     /// An index without variants.
     pub fn new(key: &[u8]) -> Self {
-        Self { key: key.to_vec(), variants: Vec::new() }
+        Self { key: key.to_vec(), variants: Vec::new(), logged: 0 }
     }
 
     /// The variants that `request` selects, the one received last first (RFC 9111 §4).
@@ -105,6 +120,23 @@ impl Index {
         gone
     }
 
+    /// How the variant that was just admitted is to be published; `anew` if what stands in Redis is no index, or none
+    /// that can be read.
+    pub fn publish(&mut self, anew: bool, max: usize) -> Publication {
+        let longest = u32::try_from(max.clamp(1, MAX_VARIANTS).saturating_mul(2)).unwrap_or(u32::MAX);
+        if anew || self.logged >= longest {
+            self.logged = u32::try_from(self.variants.len()).unwrap_or(u32::MAX);
+            return Publication::Replace;
+        }
+        self.logged = self.logged.saturating_add(1);
+        Publication::Append
+    }
+
+    /// Takes over from what was read from Redis how long it is there.
+    pub fn log_is(&mut self, other: Option<&Self>) {
+        self.logged = other.map_or(0, |other| other.logged);
+    }
+
     /// Joins what another copy of the index knows, the later of each two.
     pub fn join(&mut self, other: &Self, max: usize, now: Wall) {
         for variant in &other.variants {
@@ -129,12 +161,32 @@ impl Index {
         true
     }
 
-    /// Reads an index; `None` if the bytes are not one of a known version, whole and exact.
+    /// Reads an index, in one piece or in several that were appended; `None` if the bytes are not one of a known
+    /// version, whole and exact.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.strip_prefix(MAGIC)?;
-        let (key, mut rest) = part(rest)?;
-        let mut variants = Vec::new();
+        let (mut index, mut rest) = Self::read_piece(bytes)?;
         while !rest.is_empty() {
+            let (piece, after) = Self::read_piece(rest)?;
+            index.logged = index.logged.saturating_add(piece.logged);
+            if piece.key != index.key || index.logged > LONGEST_LOG {
+                return None;
+            }
+            // Whichever was received last, if there are more than there may be, is asked for at least.
+            index.join(&piece, MAX_VARIANTS, Wall::default());
+            rest = after;
+        }
+        Some(index)
+    }
+
+    fn read_piece(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (key, rest) = part(rest)?;
+        let (logged, rest) = rest.split_first_chunk::<4>()?;
+        let (count, mut rest) = rest.split_first_chunk::<4>()?;
+        let count =
+            usize::try_from(u32::from_le_bytes(*count)).ok().filter(|count| *count <= MAX_VARIANTS)?;
+        let mut variants = Vec::with_capacity(count);
+        for _ in 0..count {
             let (selecting, after) = part(rest)?;
             let (times, after) = after.split_first_chunk::<24>()?;
             let time = |place: usize| {
@@ -149,21 +201,34 @@ impl Index {
             });
             rest = after;
         }
-        (variants.len() <= MAX_VARIANTS).then(|| Self { key: key.to_vec(), variants })
+        let logged = u32::from_le_bytes(*logged);
+        Some((Self { key: key.to_vec(), variants, logged }, rest))
     }
 
     /// The bytes to store.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        write(&mut out, &self.key);
-        for variant in &self.variants {
-            write(&mut out, &variant.selecting);
-            for time in [variant.received_at, variant.of_use_until, variant.used_at] {
-                out.extend_from_slice(&time.0.to_le_bytes());
-            }
-        }
-        out
+        piece(&self.key, self.logged, &self.variants)
     }
+
+    /// The line of a variant, to be appended.
+    pub fn line(&self, selecting: &[u8]) -> Vec<u8> {
+        let variant = self.variants.iter().find(|variant| variant.selecting == selecting);
+        piece(&self.key, 1, variant.map(std::slice::from_ref).unwrap_or_default())
+    }
+}
+
+fn piece(key: &[u8], logged: u32, variants: &[Variant]) -> Vec<u8> {
+    let mut out = MAGIC.to_vec();
+    write(&mut out, key);
+    out.extend_from_slice(&logged.to_le_bytes());
+    out.extend_from_slice(&u32::try_from(variants.len()).unwrap_or(u32::MAX).to_le_bytes());
+    for variant in variants {
+        write(&mut out, &variant.selecting);
+        for time in [variant.received_at, variant.of_use_until, variant.used_at] {
+            out.extend_from_slice(&time.0.to_le_bytes());
+        }
+    }
+    out
 }
 
 /// Under which digest a variant stands.
@@ -186,7 +251,9 @@ fn write(out: &mut Vec<u8>, part: &[u8]) {
 
 /// Also what is read from a store that others can write to.
 pub const MAX_VARIANTS: usize = 64;
-const MAGIC: &[u8] = b"BV\x01";
+const MAGIC: &[u8] = b"BV\x02";
+/// Beyond, a log is taken for garbage: whoever writes one begins anew long before.
+const LONGEST_LOG: u32 = 1_024;
 /// A hot page is not written to for each request.
 const USE_GRAIN: Duration = Duration::from_secs(1);
 

@@ -129,9 +129,11 @@ async fn whatever_redis_holds_is_believed_only_if_it_is_the_entry_asked_for() {
         eventually("it is stored", async || redis.keys().await.len() == 3).await;
         let keys: Vec<String> = redis.keys().await.into_iter().filter(|key| key != "other").collect();
         let counted = count(&envoy, "corrupt").await;
+        let mut damaged = Vec::new();
         for key in &keys {
             let reply = redis.command(&["EVAL", &damage, "1", key]).await;
             assert!(!reply.starts_with('-'), "{name}: {reply}");
+            damaged.push(redis.command(&["GET", key]).await);
         }
         // It is fetched anew, once, and what is stored then is whole.
         let answer = send(envoy.address(), &get).await;
@@ -140,7 +142,17 @@ async fn whatever_redis_holds_is_believed_only_if_it_is_the_entry_asked_for() {
         if corrupt {
             eventually(name, async || count(&envoy, "corrupt").await > counted).await;
         }
-        eventually("it is mended", async || {
+        // Who asks before that fetches it too.
+        eventually(&format!("{name} is written anew"), async || {
+            for (key, damaged) in keys.iter().zip(&damaged) {
+                if redis.command(&["GET", key]).await == *damaged {
+                    return false;
+                }
+            }
+            true
+        })
+        .await;
+        eventually(&format!("{name} is mended"), async || {
             send(envoy.address(), &get).await.header("cache-status").ends_with("detail=l2")
         })
         .await;

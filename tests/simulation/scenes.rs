@@ -249,4 +249,45 @@ fn whoever_gets_a_stored_answer_gets_the_type_that_the_upstream_stated_or_none()
     }
 }
 
+#[test]
+fn of_variants_that_are_stored_at_once_none_is_left_out_of_the_index() {
+    let varies = |_: &Asked| {
+        let answer = Answer::new(200, b"made by the upstream").with("vary", "accept-language");
+        Outcome::Answer(answer.with("cache-control", "max-age=60"))
+    };
+    let mut world = scene(Terms { l2: true, ..terms() }, varies);
+    let languages = ["de", "en", "fr", "it"];
+    let of = |worker: usize, language: &str| get(worker).with("accept-language", language);
+    send(&mut world, 0, [of(0, "de"), of(1, "en"), of(0, "fr"), of(1, "it")]);
+    // Past `l1.ttl` only what Redis holds is believed.
+    for (at, language) in (5..).map(|n| n * 200).zip(languages) {
+        send(&mut world, at, [of(0, language), of(1, language)]);
+    }
+    assert_eq!(asked(&mut world), languages.len());
+}
+
+#[test]
+fn a_response_that_begins_to_vary_takes_the_place_of_the_one_that_did_not() {
+    let begins = |asked: &Asked| {
+        let answer = Answer::new(200, b"made by the upstream").with("cache-control", "max-age=1");
+        let answer = answer.with("etag", &format!("\"{}\"", asked.serial));
+        Outcome::Answer(if asked.serial == 1 { answer } else { answer.with("vary", "accept-language") })
+    };
+    // The other Envoy has nothing of it in its memory, and learns from Redis alone what is there.
+    let config = Config { envoys: 2, interleave: 0, ..Config::default() };
+    let terms = Terms { l2: true, ..terms() };
+    let mut world = World::new(
+        7,
+        config,
+        move |host, envoy, number| worker(host, envoy, number, &terms),
+        move |asked, _| Script { wait: MS * 10, outcome: begins(asked) },
+    );
+    let of =
+        |envoy, language: &str| ClientRequest::new(envoy, 0, "GET", "/r").with("accept-language", language);
+    send(&mut world, 0, [of(0, "de")]);
+    send(&mut world, 2_000, [of(1, "de")]);
+    send(&mut world, 2_400, [of(0, "de"), of(1, "de")]);
+    assert_eq!(asked(&mut world), 2);
+}
+
 mod refreshing;

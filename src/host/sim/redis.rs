@@ -106,6 +106,8 @@ impl Redis {
         match (name.as_slice(), command.get(1..).unwrap_or_default()) {
             (b"GET", [key]) => self.value(key, now).map_or_else(|| b"$-1\r\n".to_vec(), bulk),
             (b"SET", [key, value, options @ ..]) => self.set(key, value, options, now),
+            (b"APPEND", [key, more]) => self.append(key, more, now),
+            (b"PEXPIRE", [key, ms]) => self.expire(key, ms, now),
             (b"DEL", keys) if !keys.is_empty() => {
                 let held = keys.iter().filter(|key| self.value(key, now).is_some()).count();
                 for key in keys {
@@ -115,6 +117,26 @@ impl Redis {
             }
             _ => b"-ERR unknown command or wrong number of arguments\r\n".to_vec(),
         }
+    }
+
+    fn append(&mut self, key: &[u8], more: &[u8], now: Duration) -> Vec<u8> {
+        let held = self.value(key, now).map(<[u8]>::to_vec);
+        let end = held.as_ref().and_then(|_| self.values.get(key)?.1);
+        let value = [held.unwrap_or_default(), more.to_vec()].concat();
+        let len = value.len();
+        self.values.insert(key.to_vec(), (value, end));
+        format!(":{len}\r\n").into_bytes()
+    }
+
+    fn expire(&mut self, key: &[u8], ms: &[u8], now: Duration) -> Vec<u8> {
+        let Some(ms) = number(ms) else {
+            return b"-ERR value is not an integer or out of range\r\n".to_vec();
+        };
+        let is_there = self.value(key, now).is_some();
+        if let Some((_, end)) = self.values.get_mut(key).filter(|_| is_there) {
+            *end = Some(now.saturating_add(Duration::from_millis(ms)));
+        }
+        format!(":{}\r\n", u8::from(is_there)).into_bytes()
     }
 
     fn set(&mut self, key: &[u8], value: &[u8], options: &[&[u8]], now: Duration) -> Vec<u8> {

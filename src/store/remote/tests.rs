@@ -179,13 +179,29 @@ proptest! {
     fn a_variant_is_written_before_the_index_that_names_it(digest in any::<[u8; 16]>(), other in any::<[u8; 16]>(), now in 0_u64..9_000) {
         let (digest, other) = (Digest(digest), Digest(other));
         let index = Index::new(b"key");
-        let (pipeline, count) = store_variant("bw", digest, other, &l2(), &entry(b"x"), &index, Wall(now)).unwrap();
-        prop_assert!(passes(&pipeline));
-        let written = commands(&pipeline);
-        prop_assert_eq!((written.len(), count), (4, 4));
-        let values: Vec<_> = written.iter().map(|words| Index::read(&words[2]).is_some()).collect();
-        prop_assert_eq!(values, [false, false, true, true]);
-        let stays: Vec<u64> = written.iter().map(|words| std::str::from_utf8(&words[4]).unwrap().parse().unwrap()).collect();
-        prop_assert!(stays[2] >= stays[0] && stays[3] >= stays[1], "the index outlasts what it names");
+        for (publication, names) in [
+            (Publication::Replace, &["SET", "SET", "SET", "SET"][..]),
+            (Publication::Append, &["SET", "SET", "SET", "APPEND", "PEXPIRE", "SET", "APPEND", "PEXPIRE"]),
+        ] {
+            let (pipeline, count) =
+                store_variant("bw", digest, other, &l2(), &entry(b"x"), (&index, publication), Wall(now)).unwrap();
+            prop_assert!(passes(&pipeline));
+            let written = commands(&pipeline);
+            prop_assert_eq!(written.len(), count);
+            let given: Vec<_> = written.iter().map(|words| std::str::from_utf8(&words[0]).unwrap()).collect();
+            prop_assert_eq!(given, names);
+            let indexes = written.iter().filter(|words| Index::read(&words[2]).is_some()).count();
+            prop_assert_eq!(indexes, if publication == Publication::Append { 4 } else { 2 });
+            let stays = |key: &[u8]| -> Vec<u64> {
+                let of_key = written.iter().filter(|words| words[1] == key && words[0] != b"APPEND");
+                let stay = of_key.map(|words| if words[0] == b"SET" { &words[4] } else { &words[2] });
+                stay.map(|stay| std::str::from_utf8(stay).unwrap().parse().unwrap()).collect()
+            };
+            for tier in TIERS {
+                let variant = stays(&key("bw", tier, other));
+                let index = stays(&key("bw", tier, digest));
+                prop_assert!(digest == other || index.iter().all(|stay| *stay >= variant[0]), "the index outlasts what it names");
+            }
+        }
     }
 }
