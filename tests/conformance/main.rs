@@ -89,6 +89,8 @@ async fn ask(suite: &Suite, workers: usize) -> Vec<Answer> {
         // To the suite a cookie is no obstacle to sharing (RFC 9111 §7.3 leaves that to the response's other fields); the
         // wall shares one only where a rule says so.
         .plugin(&json!({
+            // So many slots that no URL takes another's.
+            "l1": {"max_bytes": "4GiB"},
             "l2": {"timeout": "3s"},
             "defaults": {"breaker": {"enabled": false}, "cache": {"set_cookie": "store"}},
         }))
