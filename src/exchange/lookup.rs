@@ -4,7 +4,7 @@
 //! it is refreshed (RFC 5861 §3); else it goes to the upstream with the request, to be validated or to stand in.
 
 use super::event::{Action, Held, Lookup};
-use super::{Context, Exchange, Phase, received_at, serve_all};
+use super::{Context, Exchange, Formation, Phase, received_at, serve_all};
 use crate::flight::{Answer, Origin, Token};
 use crate::http::Reason;
 use crate::store::Entry;
@@ -83,8 +83,10 @@ impl Exchange {
             Some((false, entry)) if self.may_refresh(&entry, context) => {
                 let known = received_at(&entry).unwrap_or_default();
                 // Beside a refresh there is no need for another.
-                let mut actions: Vec<Action> =
-                    (!self.is_beside).then_some(Action::Refresh(known)).into_iter().collect();
+                let mut actions: Vec<Action> = (self.formation != Formation::Beside)
+                    .then_some(Action::Refresh(known))
+                    .into_iter()
+                    .collect();
                 if origin != Origin::L1 {
                     actions.push(Action::Fill(Rc::clone(&entry)));
                 }
@@ -98,7 +100,7 @@ impl Exchange {
             None => held,
         };
         match token {
-            Some(token) if self.is_beside => self.step_back(token, context),
+            Some(token) if self.formation == Formation::Beside => self.step_back(token, context),
             token => self.ask(token, held, context),
         }
     }

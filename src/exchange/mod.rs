@@ -37,7 +37,7 @@ pub use reuse::{answers, fits, may_refresh};
 use crate::breaker::{self, Permit};
 use crate::config::plan::{Fallback, Rule};
 use crate::flight::{Answer, Origin, Outcome, Token};
-use crate::http::key::Key;
+use crate::http::key::{Digest, Key};
 use crate::http::no_vary_search::NoVarySearch;
 use crate::http::{Fields, Reason, RequestHead};
 use crate::store::Entry;
@@ -80,12 +80,22 @@ pub struct Exchange {
     pub replaces: bool,
     /// Whose it is.
     pub sender: Sender,
-    /// Whether it flies beside the key's flight, which is a refresh's: with those who look whether what is stored still
-    /// answers.
-    pub is_beside: bool,
+    /// With whom it flies.
+    pub formation: Formation,
     /// Whether it waited in a flight: `Some(true)` if that gave it its answer.
     pub collapsed: Option<bool>,
     phase: Phase,
+}
+
+/// Whose flight a request joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Formation {
+    /// That of all who ask for its key.
+    Key,
+    /// Beside the key's, which is a refresh's: with those who look whether what is stored still answers.
+    Beside,
+    /// With those who ask for the same variant, now that it is known what selects one.
+    Variant(Digest),
 }
 
 #[derive(Debug)]
@@ -129,7 +139,7 @@ impl Exchange {
             searched: None,
             replaces: false,
             sender: Sender::Client,
-            is_beside: false,
+            formation: Formation::Key,
             collapsed: None,
             phase: Phase::Arrived { held },
         }
@@ -156,7 +166,7 @@ impl Exchange {
             (Phase::Arrived { held: Some(held) }, Event::Watching(token, place))
                 if self.steps_aside(token, &held, context) =>
             {
-                self.is_beside = true;
+                self.formation = Formation::Beside;
                 self.phase = Phase::Arrived { held: Some(held) };
                 vec![Action::Leave(token, place), Action::Join]
             }

@@ -6,7 +6,9 @@ mod rules;
 mod table;
 mod validation;
 
-use super::{Action, Context, Event, Exchange, Fetched, Head, Held, Interest, Lookup, Phase, Route, Sender};
+use super::{
+    Action, Context, Event, Exchange, Fetched, Formation, Head, Held, Interest, Lookup, Phase, Route, Sender,
+};
 use crate::breaker::{self, Admission, Breaker, Permit};
 use crate::config::plan::{Cache, Plan, Rule};
 use crate::flight::{Answer, Origin, Outcome, Token};

@@ -1,10 +1,11 @@
 //! What a waiter does when its flight has ended: it takes the answer, goes alone, or competes for the lead.
 
-use super::{Action, Context, Event, Exchange, Held, Phase, Route, Sender, answer};
+use super::{Action, Context, Event, Exchange, Formation, Held, Phase, Route, Sender, answer};
 use crate::breaker;
 use crate::flight::{Origin, Outcome, Token};
-use crate::http::Reason;
-use crate::store::Entry;
+use crate::http::key::Digest;
+use crate::http::{Reason, vary};
+use crate::store::{Entry, variants};
 
 impl Exchange {
     pub(super) fn told(&mut self, outcome: Outcome, context: &Context<'_>) -> Vec<Action> {
@@ -31,7 +32,14 @@ impl Exchange {
                         .told(Outcome::Answer(answer::failed(self.key(), status, context.now)), context);
                 }
                 self.why = Reason::VaryMiss;
-                self.ask(None, None, context)
+                match self.own_variant(&entry) {
+                    Some(variant) if !matches!(self.formation, Formation::Variant(_)) => {
+                        self.formation = Formation::Variant(variant);
+                        self.rejoin(context)
+                    }
+                    // Nor does it fit those who were to get the same.
+                    _ => self.ask(None, None, context),
+                }
             }
             // What was refused for the leader's Authorization is not refused to those without.
             Outcome::Alone(Reason::Authorization) if !self.request.authorization => self.join_again(context),
@@ -47,7 +55,10 @@ impl Exchange {
     pub(super) fn steps_aside(&self, token: Token, held: &Held, context: &Context<'_>) -> bool {
         let Some(entry) = Entry::read(held).filter(|entry| self.fits(entry)) else { return false };
         let may_answer = self.answers(&entry, context) || self.may_refresh(held, context);
-        self.sender == Sender::Client && token.is_by_refresh() && !self.is_beside && may_answer
+        self.sender == Sender::Client
+            && token.is_by_refresh()
+            && self.formation == Formation::Key
+            && may_answer
     }
 
     /// What is stored may not answer: all who looked wait for the refresh.
@@ -57,9 +68,22 @@ impl Exchange {
         actions
     }
 
+    /// The variant that a request asks for, where another one was the leader's.
+    fn own_variant(&self, other: &Entry<'_>) -> Option<Digest> {
+        let key = self.key().filter(|key| other.key == key.bytes())?;
+        let own = vary::reselected(other.selecting, &self.fields)?;
+        (own != other.selecting).then(|| variants::digest(key.bytes(), &own))
+    }
+
     pub(super) fn join_again(&mut self, context: &Context<'_>) -> Vec<Action> {
+        if self.formation == Formation::Beside {
+            self.formation = Formation::Key;
+        }
+        self.rejoin(context)
+    }
+
+    fn rejoin(&mut self, context: &Context<'_>) -> Vec<Action> {
         self.collapsed = None;
-        self.is_beside = false;
         self.phase = Phase::Arrived { held: None };
         self.on(Event::Routed(Route::Flight), context)
     }

@@ -6,7 +6,7 @@
 
 use super::{Slot, Worker};
 use crate::config::plan::{Rule, Scope};
-use crate::exchange::{Event, Exchange, Held};
+use crate::exchange::{Event, Exchange, Formation, Held};
 use crate::flight::message::Message;
 use crate::flight::remembered::{Concerns, Remembered};
 use crate::flight::stripe::{self, Joined, Settled, WorkerId};
@@ -52,11 +52,14 @@ impl<H: Host> Worker<H> {
         self.flights.count = self.flights.count.wrapping_add(1);
         let offered = Token::new(me.0, self.flights.count, slot.exchange.sender.is_refresh());
         let joined = match rule.coalesce.scope {
-            Scope::Instance => self.change_stripe(digest, |record| {
-                let (record, joined) = stripe::join(record, digest, me, offered, now, lease_until);
-                Some((record, joined))
-            }),
-            Scope::Worker | Scope::Off => None,
+            // A write closes the flights of its key, and does not know which variants there are: those of other workers
+            // are not joined.
+            Scope::Instance if !matches!(slot.exchange.formation, Formation::Variant(_)) => self
+                .change_stripe(digest, |record| {
+                    let (record, joined) = stripe::join(record, digest, me, offered, now, lease_until);
+                    Some((record, joined))
+                }),
+            Scope::Instance | Scope::Worker | Scope::Off => None,
         };
         if let Some(Joined::Watching(token, lease_until)) = joined {
             let flight =
@@ -230,9 +233,13 @@ impl<H: Host> Worker<H> {
     }
 }
 
-/// Under which digest an exchange flies: its key's, or beside that.
+/// Under which digest an exchange flies.
 fn flight_digest(exchange: &Exchange, key: &Key) -> Digest {
-    if exchange.is_beside { key.digest().beside() } else { key.digest() }
+    match exchange.formation {
+        Formation::Key => key.digest(),
+        Formation::Beside => key.digest().beside(),
+        Formation::Variant(digest) => digest,
+    }
 }
 
 /// What is remembered against a request.

@@ -6,6 +6,9 @@
 //! leader tells each marked worker by one [`message`]. Keys that proved uncacheable are [`remembered`], so that nobody
 //! waits for what cannot be shared.
 //!
+//! Before the first answer nobody knows whether responses vary. Waiters for whom the leader's is of another variant fly
+//! once more, in each worker with those who ask for the same.
+//!
 //! A flight ends in one of four [`Outcome`]s, and each says what its waiters do.
 
 pub mod message;

@@ -87,6 +87,16 @@ pub fn matches(stored: &[u8], request: &Fields) -> bool {
     true
 }
 
+/// What `request` says in the fields that selected another response, in the stored form; `None` if `stored` is not of it.
+pub fn reselected(stored: &[u8], request: &Fields) -> Option<Vec<u8>> {
+    let mut rest = stored;
+    let mut names = Vec::new();
+    while !rest.is_empty() {
+        names.push(take(&mut rest)?.0.to_vec());
+    }
+    Some(Vary::Fields(names).selecting_fields(request))
+}
+
 /// Takes the first stored field: its name, and the digest of its value if it was present.
 fn take<'a>(stored: &mut &'a [u8]) -> Option<(&'a [u8], Option<&'a [u8; DIGEST]>)> {
     let (length, rest) = stored.split_first()?;

@@ -11,6 +11,7 @@ use crate::support::turn;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 fn in_language(language: &str) -> Request {
     Request::get("/page").header("accept-language", language)
@@ -150,5 +151,27 @@ async fn in_a_wave_of_several_languages_each_gets_its_own() {
         assert!(ask(&envoy, language).await.told().hit, "{language}");
     }
     assert_eq!(origin.total(), asked);
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wave_in_two_languages_costs_one_request_for_each() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| {
+        let language = seen.head.field("accept-language").unwrap_or_default().to_owned();
+        let reply =
+            Reply::ok(language).header("cache-control", "max-age=0").header("vary", "accept-language");
+        reply.after(Duration::from_millis(200))
+    })
+    .await;
+    let envoy = Recipe::minimal().workers(1).origin(origin.address()).start().await;
+    let languages = ["en", "de"];
+    let requests: Vec<Request> =
+        (0..200).map(|n| Request::get("/page").header("accept-language", languages[n % 2])).collect();
+
+    let answers = wave_of(envoy.address(), requests).await;
+
+    assert!(answers.iter().enumerate().all(|(n, a)| a.status == 200 && a.text() == languages[n % 2]));
+    assert_eq!(origin.total(), 2);
     assert_eq!(envoy.vm_failures().await, 0);
 }

@@ -290,4 +290,21 @@ fn a_response_that_begins_to_vary_takes_the_place_of_the_one_that_did_not() {
     assert_eq!(asked(&mut world), 2);
 }
 
+#[test]
+fn a_wave_in_several_languages_asks_for_each_of_them_once_in_a_worker() {
+    let of = |worker: usize, language: &str| get(worker).with("accept-language", language);
+    // The first of all is led for both workers, the others in each.
+    for (workers, expected) in [(1, 3), (2, 5)] {
+        let mut world = scene(terms(), |_| {
+            let answer = Answer::new(200, b"made by the upstream").with("vary", "accept-language");
+            Outcome::Answer(answer.with("cache-control", "max-age=0"))
+        });
+        let wave =
+            (0..60).flat_map(|n| (0..workers).map(move |worker| of(worker, ["de", "en", "fr"][n % 3])));
+        let clients = send(&mut world, 0, wave);
+        assert_eq!(asked(&mut world), expected, "{workers} workers");
+        assert!(clients.iter().all(|client| found(&world, *client).status() == Some(200)));
+    }
+}
+
 mod refreshing;

@@ -26,13 +26,22 @@ fn a_waiter_takes_an_answer_that_has_no_lifetime() {
 }
 
 #[test]
-fn a_waiter_whose_vary_differs_asks_for_itself() {
-    let german = entry(60, "de");
-    let mut same = Driven::new("GET", &[("accept-language", "de")]).waits();
-    assert_eq!(words(&same.on(told(Origin::Upstream, Rc::clone(&german)))), "serve upstream 200");
-    let mut other = Driven::new("GET", &[("accept-language", "fr")]).waits();
-    assert_eq!(words(&other.on(told(Origin::Upstream, german))), "admit");
-    assert_eq!((other.exchange.why, other.exchange.collapsed), (Reason::VaryMiss, Some(false)));
+fn a_waiter_whose_vary_differs_flies_with_those_who_ask_for_the_same_and_then_alone() {
+    let german = || told(Origin::Upstream, entry(60, "de"));
+    let asks = |language| Driven::new("GET", &[("accept-language", language)]).waits();
+    assert_eq!(words(&asks("de").on(german())), "serve upstream 200");
+    let formations = ["fr", "fr", "en"].map(|language| {
+        let mut waiter = asks(language);
+        assert_eq!(words(&waiter.on(german())), "join");
+        waiter.exchange.formation
+    });
+    assert!(matches!(formations[0], Formation::Variant(_)));
+    assert!(formations[0] == formations[1] && formations[0] != formations[2]);
+    let mut waiter = asks("fr");
+    waiter.on(german());
+    waiter.on(watching());
+    assert_eq!(words(&waiter.on(german())), "admit");
+    assert_eq!((waiter.exchange.why, waiter.exchange.collapsed), (Reason::VaryMiss, Some(false)));
 }
 
 #[test]
