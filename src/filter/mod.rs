@@ -167,7 +167,7 @@ impl<H: Host> Worker<H> {
             Action::Fill(entry) => {
                 let requested_at = Entry::read(&entry)?.requested_at();
                 let digest = slot.exchange.key()?.digest();
-                self.fill(requested_at, digest, &entry, rule.cache.max_variants, false);
+                self.fill(requested_at, digest, &entry, rule.cache.max_variants);
             }
             Action::Keep(requested_at, entry) => {
                 let own = slot.exchange.key()?.clone();

@@ -63,7 +63,7 @@ impl<H: Host> Worker<H> {
             partial::combine(former.fields, &stored, former.body, &update, &range, entry.body, now)
         });
         let Some((block, body)) = joined else {
-            self.fill(requested_at, digest(key), bytes, 1, false);
+            self.fill(requested_at, digest(key), bytes, 1);
             return;
         };
         let is_whole = ContentRange::of(block.as_block()).is_none();
@@ -72,8 +72,8 @@ impl<H: Host> Worker<H> {
         let joined = Entry { meta, fields: block.as_block(), body: &body, ..entry }.encode();
         if is_whole {
             self.keep(requested_at, key.digest(), &joined, rule.cache.max_variants, false);
-        } else if self.fill(requested_at, digest(key), &joined, 1, false) == Filled::OutOfDate {
-            self.fill(requested_at, digest(key), bytes, 1, false);
+        } else if self.fill(requested_at, digest(key), &joined, 1) == Filled::OutOfDate {
+            self.fill(requested_at, digest(key), bytes, 1);
         }
     }
 

@@ -4,9 +4,11 @@
 //! `refresh.cluster`, an internal listener with the same routes and filters. There it is a request like others. It leads
 //! the key's flight, asks the other tiers, then the upstream, and stores what it gets; if a flight is under way already,
 //! it ends at once. Who comes meanwhile and can be answered does not wait for it: past `l1.ttl` one such request looks
-//! for all of them whether the other tiers hold it still, in a flight beside the key's. It bears a mark with a secret of this process, so that it is not
-//! answered with the stale copy again, and nobody outside can send one; and the moment that copy was received, so that
-//! it is content with what another refresh has brought meanwhile.
+//! for all of them whether the other tiers hold it still, in a flight beside the key's.
+//!
+//! It bears a mark with a secret of this process, so that it is not answered with the stale copy again, and nobody
+//! outside can send one; and the moment that copy was received, so that it is content with what another refresh has
+//! brought meanwhile.
 //!
 //! A *refetch* goes the same way with another mark, in place of a request that the upstream told of another response
 //! than it asked about (`exchange::validation`): the client's request once more, and the client gets what comes.

@@ -74,17 +74,10 @@ impl<H: Host> Worker<H> {
     }
 
     /// Puts an entry into L1, driving out the oldest of its group; `digest` is that of its key.
-    pub(super) fn fill(
-        &mut self,
-        true_at: Wall,
-        digest: Digest,
-        bytes: &[u8],
-        max_variants: u32,
-        replaces: bool,
-    ) -> Filled {
+    pub(super) fn fill(&mut self, true_at: Wall, digest: Digest, bytes: &[u8], max_variants: u32) -> Filled {
         let Some(entry) = Entry::read(bytes) else { return Filled::OutOfDate };
         if !entry.selecting.is_empty() {
-            return self.fill_variant(true_at, digest, &entry, bytes, max_variants, replaces);
+            return self.fill_variant(true_at, digest, &entry, bytes, max_variants);
         }
         let slot = self.tiers.geometry.slot(digest);
         self.write(slot, |held| {
@@ -100,7 +93,6 @@ impl<H: Host> Worker<H> {
         entry: &Entry<'_>,
         bytes: &[u8],
         max_variants: u32,
-        replaces: bool,
     ) -> Filled {
         let slot = self.tiers.geometry.slot(digest);
         if true_at <= l1::changed_at(&self.slot(slot).0) {
@@ -130,7 +122,7 @@ impl<H: Host> Worker<H> {
             gone = index.admit(variant.clone(), max, now);
             // What stood there alone until now stands so in Redis too.
             let stood_alone = Entry::read(there).is_some_and(|other| other.key == entry.key);
-            let publication = index.publish(stood_alone || replaces, max);
+            let publication = index.publish(stood_alone, max);
             let bytes = index.encode();
             known = Some((index, publication));
             Some(bytes)

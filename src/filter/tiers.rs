@@ -11,7 +11,7 @@ use crate::store::Entry;
 use crate::store::health::Health;
 use crate::store::l1::{self, Geometry};
 use crate::store::remote::{self, Unavailable, Written};
-use crate::store::variants;
+use crate::store::variants::{self, Publication};
 use crate::telemetry::Occurrence;
 use crate::time::{Mono, Wall};
 use std::collections::{BTreeMap, BTreeSet};
@@ -245,7 +245,7 @@ impl<H: Host> Worker<H> {
         max_variants: u32,
         replaces: bool,
     ) {
-        let Filled::Taken(index) = self.fill(requested_at, digest, bytes, max_variants, replaces) else {
+        let Filled::Taken(index) = self.fill(requested_at, digest, bytes, max_variants) else {
             return;
         };
         let (Some(l2), Some(entry)) = (&self.plan.l2, Entry::read(bytes)) else { return };
@@ -254,8 +254,9 @@ impl<H: Host> Worker<H> {
         let stored = match &index {
             None => remote::store(namespace, digest, l2, &entry, now),
             Some((index, publication)) => {
+                let publication = if replaces { Publication::Replace } else { *publication };
                 let variant = variants::digest(entry.key, entry.selecting);
-                remote::store_variant(namespace, digest, variant, l2, &entry, (index, *publication), now)
+                remote::store_variant(namespace, digest, variant, l2, &entry, (index, publication), now)
             }
         };
         if let Some((pipeline, commands)) = stored {
