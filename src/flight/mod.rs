@@ -11,6 +11,7 @@
 //!
 //! A flight ends in one of four [`Outcome`]s, and each says what its waiters do.
 
+pub mod lease;
 pub mod message;
 pub mod remembered;
 pub mod stripe;

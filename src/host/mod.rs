@@ -34,6 +34,10 @@ pub struct CalloutId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MetricId(pub u32);
 
+/// From one tick to the next, where nothing else is asked for: how late a deadline may be noticed, and counters be
+/// handed over.
+pub const TICK: Duration = Duration::from_millis(20);
+
 /// The version of a shared value, for compare-and-swap; never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(pub u32);
@@ -140,6 +144,9 @@ pub trait Host {
     fn send(&self, queue: QueueId, message: &[u8]) -> bool;
     /// Takes one message.
     fn receive(&self, queue: QueueId) -> Option<Vec<u8>>;
+
+    /// Has `on_tick` called at this interval, in whole milliseconds, from now on; not from `on_tick` itself.
+    fn tick_every(&self, interval: Duration);
 
     /// Sends `body` to `cluster` as one HTTP request; the answer comes to `on_callout` of the callback's owner: the
     /// stream, if called from a stream's callback (and never, once the stream is gone), else the root.

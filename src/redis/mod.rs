@@ -13,10 +13,11 @@
 //! content-length: 15  ◄──  +OK             ◄─────┘
 //! ```
 //!
-//! Three rooms, all sans-I/O, none of them trusting what it reads:
+//! Four rooms, all sans-I/O, none of them trusting what it reads:
 //!
 //! - The words of RESP2: the filter's side writes commands with [`encode`] and reads the answer with [`replies`].
 //! - [`Scanner`] — where complete values end in a buffer that still grows, in linear time.
+//! - [`script`] — what is said in Lua, word for word.
 //! - [`Bridge`] — one connection: which bytes are passed on, which are held back, when it is closed.
 //!
 //! What arrives as a reply need not have been said by Redis: `redis_proxy` takes a line without a type byte for an
@@ -30,6 +31,7 @@ mod bridge;
 mod request;
 mod resp;
 mod scan;
+pub mod script;
 
 pub use bridge::{Bridge, CloseReason, Limits, Step};
 pub use request::{MAX_COMMANDS, MAX_HEAD_BYTES};

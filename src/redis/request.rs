@@ -6,12 +6,13 @@
 //!
 //! Commands are checked too: behind the bridge is a connection that others use as well, and `SELECT`, `MULTI` or
 //! `QUIT` would change it for all of them. What may pass is what the plugin sends: `GET key`,
-//! `SET key value PX milliseconds [NX]`, `APPEND key value`, `PEXPIRE key milliseconds`, `DEL key …`; each of them gets
-//! exactly one reply.
+//! `SET key value PX milliseconds [NX]`, `APPEND key value`, `PEXPIRE key milliseconds`, `DEL key …`, and `EVAL` of the two
+//! scripts in [`super::script`], to the letter; each of them gets exactly one reply.
 
 use super::bridge::CloseReason;
 use super::resp::command;
 use super::scan::{Grammar, Progress, Scanner};
+use super::script;
 
 /// Longest request head in bytes, its empty line included.
 pub const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -145,6 +146,12 @@ fn is_permitted(words: &[&[u8]]) -> bool {
         matches!(arguments, [_, _])
     } else if name.eq_ignore_ascii_case(b"PEXPIRE") {
         matches!(arguments, [_, lifetime] if is_milliseconds(lifetime))
+    } else if name.eq_ignore_ascii_case(b"EVAL") {
+        match arguments {
+            [script::RELEASE, b"1", _, _] => true,
+            [script::RENEW, b"1", _, _, lifetime] => is_milliseconds(lifetime),
+            _ => false,
+        }
     } else {
         name.eq_ignore_ascii_case(b"DEL") && !arguments.is_empty()
     }

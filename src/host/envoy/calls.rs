@@ -172,6 +172,10 @@ impl Host for EnvoyHost {
         abi::dequeue(queue.0)
     }
 
+    fn tick_every(&self, interval: Duration) {
+        abi::set_tick_period(u32::try_from(interval.as_millis()).unwrap_or(u32::MAX).max(1));
+    }
+
     fn call(&self, cluster: &str, body: &[u8], timeout: Duration) -> Option<CalloutId> {
         // The SDK delivers the answer to the context whose callback is running, Envoy to the effective one.
         if !self.act_as(self.called.get()) {

@@ -6,7 +6,7 @@
 
 use super::abi::{self, Buffer};
 use super::calls::EnvoyHost;
-use crate::host::{CalloutId, Connection, Flow, Host, Level, Passage, QueueId, Role, Side, StreamId};
+use crate::host::{CalloutId, Connection, Flow, Host, Level, Passage, QueueId, Role, Side, StreamId, TICK};
 use proxy_wasm::traits::{Context, HttpContext, RootContext, StreamContext};
 use proxy_wasm::types::{Action, ContextType};
 use std::cell::RefCell;
@@ -98,7 +98,7 @@ impl RootContext for Root {
         match made {
             Ok(kind) => {
                 if matches!(kind, Kind::Http(_)) {
-                    abi::set_tick_period(TICK_MILLISECONDS);
+                    self.host.tick_every(TICK);
                 }
                 self.kind = kind;
                 true
@@ -285,6 +285,3 @@ fn callout_answer(fields: usize, size: usize) -> Option<Vec<u8>> {
     }
     abi::buffer(Buffer::CalloutBody, size)
 }
-
-/// How late a deadline may be noticed, and counters be handed over.
-const TICK_MILLISECONDS: u32 = 20;

@@ -293,6 +293,19 @@ impl Host for SimHost {
         self.process(Access::Queue, |process| process.receive(queue.0))
     }
 
+    fn tick_every(&self, interval: Duration) {
+        let (envoy, worker) = (self.envoy, self.worker);
+        self.enter(Access::Own, |state| {
+            if state.call.as_ref().is_some_and(|call| call.name == "on_tick") {
+                state.fault("the tick was changed from within");
+            }
+            if let Some(vm) = state.vm_mut(envoy, worker) {
+                vm.interval = Some(interval);
+            }
+            state.schedule_tick(envoy, worker, interval);
+        });
+    }
+
     fn call(&self, cluster: &str, body: &[u8], timeout: Duration) -> Option<CalloutId> {
         let made = self.enter(Access::Own, |state| {
             if cluster != state.config.redis_cluster {

@@ -85,7 +85,7 @@ impl Default for Config {
         Self {
             envoys: 1,
             workers: 2,
-            tick: Duration::from_millis(20),
+            tick: crate::host::TICK,
             stream_idle_timeout: Duration::from_secs(60),
             reload_backoff: Duration::ZERO,
             restart: Duration::from_millis(100),

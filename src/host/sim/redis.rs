@@ -3,6 +3,7 @@
 //! It reads the pipelines itself rather than with the plugin's codec, so that a mistake there cannot cancel out.
 
 use super::rng::Rng;
+use crate::redis::script;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -108,6 +109,7 @@ impl Redis {
             (b"SET", [key, value, options @ ..]) => self.set(key, value, options, now),
             (b"APPEND", [key, more]) => self.append(key, more, now),
             (b"PEXPIRE", [key, ms]) => self.expire(key, ms, now),
+            (b"EVAL", [text, b"1", key, arguments @ ..]) => self.eval(text, key, arguments, now),
             (b"DEL", keys) if !keys.is_empty() => {
                 let held = keys.iter().filter(|key| self.value(key, now).is_some()).count();
                 for key in keys {
@@ -116,6 +118,18 @@ impl Redis {
                 format!(":{held}\r\n").into_bytes()
             }
             _ => b"-ERR unknown command or wrong number of arguments\r\n".to_vec(),
+        }
+    }
+
+    /// Of Lua it knows the scripts there are.
+    fn eval(&mut self, text: &[u8], key: &[u8], arguments: &[&[u8]], now: Duration) -> Vec<u8> {
+        let is_holder =
+            arguments.first().is_some_and(|token| self.value(key, now).is_some_and(|held| held == *token));
+        match (text, arguments) {
+            (script::RENEW, [_, _]) | (script::RELEASE, [_]) if !is_holder => b":0\r\n".to_vec(),
+            (script::RENEW, [_, ms]) => self.expire(key, ms, now),
+            (script::RELEASE, [_]) => self.execute(&[b"DEL", key], now),
+            _ => b"-ERR Error compiling script (new function)\r\n".to_vec(),
         }
     }
 

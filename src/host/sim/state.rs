@@ -69,6 +69,10 @@ pub(super) struct Vm {
     pub reload_at: Duration,
     /// It dies at so many host calls from now.
     pub fuse: Option<u32>,
+    /// Where its next tick stands on the agenda.
+    pub tick: Option<Key>,
+    /// From one tick to the next, where it asked for that.
+    pub interval: Option<Duration>,
 }
 
 /// The plugin's view of one request.
@@ -257,6 +261,17 @@ impl State {
     pub fn withdraw(&mut self, key: Key) {
         if self.agenda.remove(&key).is_some() {
             self.pending = self.pending.saturating_sub(1);
+        }
+    }
+
+    /// Puts a worker's next tick on the agenda, in place of the one that stands there.
+    pub fn schedule_tick(&mut self, envoy: usize, worker: usize, delay: Duration) {
+        if let Some(tick) = self.vm_mut(envoy, worker).and_then(|vm| vm.tick.take()) {
+            self.agenda.remove(&tick);
+        }
+        let key = self.schedule_in(delay, Event::Tick { envoy, worker });
+        if let Some(vm) = self.vm_mut(envoy, worker) {
+            vm.tick = Some(key);
         }
     }
 

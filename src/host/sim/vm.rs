@@ -102,7 +102,8 @@ impl Inner {
             let number = state.vms_made;
             if let Some(vm) = state.vm_mut(envoy, worker) {
                 // Numbers of streams begin anew: the successor re-uses those of the dead.
-                *vm = super::state::Vm { number, alive: true, next_stream: 2, ..Default::default() };
+                let tick = vm.tick;
+                *vm = super::state::Vm { number, alive: true, next_stream: 2, tick, ..Default::default() };
             }
             state.tell(Happening::Started { envoy, worker });
             number

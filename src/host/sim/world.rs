@@ -55,7 +55,7 @@ impl World {
             let tick = state.config.tick;
             for worker in 0..workers {
                 let first = state.rng.duration(Duration::ZERO, tick);
-                state.schedule(first, Event::Tick { envoy, worker });
+                state.schedule_tick(envoy, worker, first);
             }
         }
         Self { inner }
@@ -226,8 +226,9 @@ impl Inner {
             Event::Tick { envoy, worker } => {
                 {
                     let mut state = self.state.borrow_mut();
-                    let tick = state.config.tick;
-                    state.schedule_in(tick, Event::Tick { envoy, worker });
+                    let interval = state.vm(envoy, worker).and_then(|vm| vm.interval);
+                    let interval = interval.unwrap_or(state.config.tick);
+                    state.schedule_tick(envoy, worker, interval);
                 }
                 self.callback((envoy, worker), "on_tick", None, |role| role.on_tick());
             }
