@@ -13,8 +13,9 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("http", &["time"]),
     ("redis", &["time"]),
     ("config", &["http", "redis", "time"]),
-    ("store", &["config", "http", "redis", "time"]),
     ("flight", &["config", "http", "redis", "time"]),
+    // Redis is asked for an entry and for the lease to fetch it in one breath.
+    ("store", &["flight", "config", "http", "redis", "time"]),
     ("breaker", &["config", "http", "redis", "time"]),
     ("exchange", &["store", "flight", "breaker", "config", "http", "redis", "time"]),
     // The narrow door speaks the plain vocabulary only; only these two stand at it.

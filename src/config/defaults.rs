@@ -54,12 +54,12 @@ pub const STALE_IF_ERROR: Duration = Duration::from_secs(3600);
 /// `?a=1&b=2` and `?b=2&a=1` mean the same to nearly every upstream.
 pub const QUERY_SORT: bool = true;
 
-/// One upstream request per Envoy; the widest scope this version has.
-pub const SCOPE: Scope = Scope::Instance;
+/// One upstream request for all Envoys that share a Redis; without Redis, one per Envoy.
+pub const SCOPE: Scope = Scope::Fleet;
 /// The usual patience of a client; nginx's `proxy_cache_lock_timeout` is the same.
 pub const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Twice [`WAIT_TIMEOUT`]: waiters go alone before a slow but living leader is given up.
-pub const LEASE: Duration = Duration::from_secs(10);
+/// Less than half of [`WAIT_TIMEOUT`]: when a leader's Envoy dies, those who wait elsewhere see another one fetch.
+pub const LEASE: Duration = Duration::from_secs(2);
 /// As many streams as a worker can hold for one key without being the outage itself.
 pub const MAX_WAITERS: u32 = 1024;
 

@@ -143,6 +143,8 @@ pub enum Scope {
     Worker,
     /// Within one Envoy.
     Instance,
+    /// Among all Envoys with the same Redis; without one, as [`Self::Instance`].
+    Fleet,
 }
 
 /// Coalescing under a rule.

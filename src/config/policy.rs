@@ -225,8 +225,13 @@ fn breaker(at: &mut Cursor<'_>, base: &Breaker) -> Breaker {
 }
 
 const SCOPES: OneOf<Scope> = OneOf {
-    words: &[("off", Scope::Off), ("worker", Scope::Worker), ("instance", Scope::Instance)],
-    later: &["fleet"],
+    words: &[
+        ("off", Scope::Off),
+        ("worker", Scope::Worker),
+        ("instance", Scope::Instance),
+        ("fleet", Scope::Fleet),
+    ],
+    later: &[],
 };
 
 const ADVICE: OneOf<Advice> =

@@ -58,9 +58,9 @@ fn stated_defaults() -> Plan {
                 tell_key: false,
             },
             coalesce: Coalesce {
-                scope: Scope::Instance,
+                scope: Scope::Fleet,
                 wait_timeout: secs(5),
-                lease: secs(10),
+                lease: secs(2),
                 max_waiters: 1024,
             },
             breaker: Breaker {
@@ -99,7 +99,7 @@ fn the_defaults_written_out_change_nothing() {
                 "tags": ["Cache-Tag", "Surrogate-Key", "Cache-Groups"], "max_variants": 16, "tell_key": false,
                 "key": {"query": {"ignore": [], "sort": true}, "headers": [], "cookies": [],
                     "body": {"methods": [], "max_bytes": "64KiB"}}},
-            "coalesce": {"scope": "instance", "wait_timeout": "5s", "lease": "10s", "max_waiters": 1024},
+            "coalesce": {"scope": "fleet", "wait_timeout": "5s", "lease": "2s", "max_waiters": 1024},
             "breaker": {"enabled": true, "window": "10s", "min_requests": 20, "consecutive_failures": 5,
                 "failure_rate": 0.5, "open_for": "5s", "max_open_for": "5m", "half_open_probes": 3,
                 "fallback": "stale"}

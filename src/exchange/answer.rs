@@ -202,7 +202,7 @@ fn own(key: Option<&Key>, status: u16, fields: &[(&[u8], &[u8])], body: &[u8], n
         fields: fields.as_block(),
         body,
     };
-    Answer { origin: Origin::Refused, entry: Rc::new(entry.encode()) }
+    Answer::new(Origin::Refused, Rc::new(entry.encode()))
 }
 
 #[cfg(test)]

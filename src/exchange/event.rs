@@ -1,6 +1,7 @@
 //! The words between the machine and its driver.
 
 use crate::breaker::{self, Permit};
+use crate::flight::lease::Standing;
 use crate::flight::{Answer, Origin, Outcome, Token};
 use crate::http::key::Key;
 use crate::http::validators::Condition;
@@ -101,8 +102,10 @@ pub enum Event {
     Watching(Token, u64),
     /// It found no place in a flight.
     Apart(Reason),
-    /// L2 and L3 answered, or not.
-    Found(Lookup),
+    /// L2 and L3 answered, or not, and said this of the lease.
+    Found(Lookup, Standing),
+    /// It is time to look again.
+    Again,
     /// The breaker lets it pass, or there is none.
     Admitted(Option<Permit>),
     /// The breaker is open, for about as long; this is what L1 holds, and what was received up to then may not stand in.
@@ -128,8 +131,10 @@ pub enum Event {
 pub enum Action {
     /// Join the key's flight, or lead it: answer with `Led`, `Watching` or `Apart`.
     Join,
-    /// Ask L2 and L3: answer with `Found`.
-    LookUp,
+    /// Ask L2 and L3, and for the fleet's lease for this flight: answer with `Found`.
+    LookUp(Option<Token>),
+    /// Another Envoy fetches: answer with `Again` when it is time to look again, and `TimedOut` at the deadline.
+    AwaitLease(Token),
     /// Ask the breaker: answer with `Admitted` or `Refused`.
     Admit,
     /// Let the request through to the upstream, which is to say whether a stored response still holds, if there is one.

@@ -104,6 +104,11 @@ impl Exchange {
             })
         };
         actions.extend((!failed && refusal.is_none()).then_some(Action::Forget));
+        if failed && store.is_err() && !self.seen_failure {
+            // That may have been chance: another tries, before all are told so.
+            let outcome = Outcome::Failed(head.response.status);
+            actions.extend(token.take().map(|token| Action::End(token, outcome)));
+        }
         actions
             .push(Action::Relay { stored: store.is_ok(), reason: store.as_ref().err().copied().or(refusal) });
         if token.is_some() || store.is_ok() {
@@ -153,7 +158,10 @@ impl Exchange {
         context: &Context<'_>,
     ) -> Vec<Action> {
         let outcome = match failure {
-            Some(status) => Outcome::Answer(answer::failed(self.key(), status, context.now)),
+            Some(status) if self.seen_failure => {
+                Outcome::Answer(answer::failed(self.key(), status, context.now))
+            }
+            Some(status) => Outcome::Failed(status),
             None => Outcome::Alone(reason),
         };
         // A HEAD or a part is never shared: that says nothing about a GET of the whole. Nor does one query about another.

@@ -4,8 +4,10 @@
 //! it is refreshed (RFC 5861 §3); else it goes to the upstream with the request, to be validated or to stand in.
 
 use super::event::{Action, Held, Lookup};
-use super::{Context, Exchange, Formation, Phase, received_at, serve_all};
-use crate::flight::{Answer, Origin, Token};
+use super::{Context, Exchange, Formation, Phase, answer, received_at, serve_all};
+use crate::config::plan::Scope;
+use crate::flight::lease::Standing;
+use crate::flight::{Answer, Origin, Outcome, Token};
 use crate::http::Reason;
 use crate::store::Entry;
 use std::rc::Rc;
@@ -19,7 +21,10 @@ impl Exchange {
         context: &Context<'_>,
     ) -> Vec<Action> {
         match fresh {
-            Some(entry) => self.found(Some(token), held, Lookup::Found(entry, Origin::L1), context),
+            Some(entry) => {
+                let found = Lookup::Found(entry, Origin::L1);
+                self.found(Some(token), held, found, (false, Standing::Unasked), context)
+            }
             None => self.look_up(Some(token), held, context),
         }
     }
@@ -31,10 +36,35 @@ impl Exchange {
         context: &Context<'_>,
     ) -> Vec<Action> {
         if !context.remote {
-            return self.found(token, held, Lookup::Unavailable, context);
+            return self.found(token, held, Lookup::Unavailable, (false, Standing::Unasked), context);
         }
-        self.phase = Phase::LookingUp { token, held };
-        vec![Action::LookUp]
+        match token.filter(|_| self.takes_lease(held.as_ref(), context)) {
+            Some(token) => self.look_for_lease(token, held),
+            None => {
+                self.phase = Phase::LookingUp { token, held, leases: false };
+                vec![Action::LookUp(None)]
+            }
+        }
+    }
+
+    pub(super) fn look_for_lease(&mut self, token: Token, held: Option<Held>) -> Vec<Action> {
+        self.phase = Phase::LookingUp { token: Some(token), held, leases: true };
+        vec![Action::LookUp(Some(token))]
+    }
+
+    /// Whether the lease is asked for along with the entry. Not where the entry is most likely there: L1 held it a
+    /// moment ago, and it is fresh still.
+    fn takes_lease(&self, held: Option<&Held>, context: &Context<'_>) -> bool {
+        let is_there = || {
+            let held = held.and_then(|held| Entry::read(held));
+            held.is_some_and(|entry| self.fits(&entry) && self.answers(&entry, context))
+        };
+        self.is_of_fleet(context) && !is_there()
+    }
+
+    /// Whether those of other Envoys are to be waited for. Who looks beside a refresh fetches nothing.
+    fn is_of_fleet(&self, context: &Context<'_>) -> bool {
+        context.remote && context.rule.coalesce.scope == Scope::Fleet && self.formation != Formation::Beside
     }
 
     pub(super) fn found(
@@ -42,8 +72,10 @@ impl Exchange {
         token: Option<Token>,
         held: Option<Held>,
         lookup: Lookup,
+        (leases, standing): (bool, Standing),
         context: &Context<'_>,
     ) -> Vec<Action> {
+        let can_ask = lookup != Lookup::Unavailable;
         let (found, origin) = match lookup {
             Lookup::Found(entry, origin) => (Some(entry), origin),
             Lookup::Nothing => (None, Origin::L1),
@@ -77,7 +109,7 @@ impl Exchange {
                 if origin != Origin::L1 {
                     actions.push(Action::Fill(Rc::clone(&entry)));
                 }
-                actions.extend(serve_all(token, Answer { origin, entry }));
+                actions.extend(serve_all(token, Answer::new(origin, entry)));
                 return actions;
             }
             Some((false, entry)) if self.may_refresh(&entry, context) => {
@@ -90,7 +122,7 @@ impl Exchange {
                 if origin != Origin::L1 {
                     actions.push(Action::Fill(Rc::clone(&entry)));
                 }
-                actions.extend(serve_all(token, Answer { origin, entry }));
+                actions.extend(serve_all(token, Answer::new(origin, entry)));
                 return actions;
             }
             Some((false, entry)) => {
@@ -101,7 +133,34 @@ impl Exchange {
         };
         match token {
             Some(token) if self.formation == Formation::Beside => self.step_back(token, context),
-            token => self.ask(token, held, context),
+            Some(token) if !leases && can_ask && self.is_of_fleet(context) => {
+                self.look_for_lease(token, held)
+            }
+            Some(token) => self.led_by_fleet(token, held, standing, context),
+            None => self.ask(None, held, context),
+        }
+    }
+
+    /// Nothing stored answers: who fetches?
+    fn led_by_fleet(
+        &mut self,
+        token: Token,
+        held: Option<Held>,
+        standing: Standing,
+        context: &Context<'_>,
+    ) -> Vec<Action> {
+        match standing {
+            Standing::Unasked | Standing::Ours => self.ask(Some(token), held, context),
+            Standing::Elsewhere if self.sender.is_refresh() => {
+                // It is being fetched already.
+                let needless = Action::Serve(answer::needless(self.key(), context.now));
+                vec![needless, Action::End(token, Outcome::Lost)]
+            }
+            Standing::Elsewhere => {
+                self.phase = Phase::Awaiting { token, held };
+                vec![Action::AwaitLease(token)]
+            }
+            Standing::Ended(outcome) => self.told_by_fleet(token, held, outcome, context),
         }
     }
 }

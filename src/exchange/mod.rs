@@ -9,8 +9,10 @@
 //!          │             ▼
 //!          ├──────────► Asking ─► Fetching ─┬─► Copying ─► Ended
 //!          │             ▲                  ├─► Relaying   (not to be shared, or not for us)
-//!          └─► LookingUp ┘                  ├─► Ended      (failed, and a stale copy stands in)
-//!                                           └─► Refetching ─► Ended (told of another response than it asked about)
+//!          └─► LookingUp ┤                  ├─► Ended      (failed, and a stale copy stands in)
+//!               ▲  │     │                  └─► Refetching ─► Ended (told of another response than it asked about)
+//!               │  ▼     │
+//!              Awaiting ─┘                  (another Envoy fetches)
 //! ```
 //!
 //! Every event is defined in every phase; one that cannot matter there changes nothing.
@@ -41,7 +43,7 @@ use crate::http::key::{Digest, Key};
 use crate::http::no_vary_search::NoVarySearch;
 use crate::http::{Fields, Reason, RequestHead};
 use crate::store::Entry;
-use crate::time::Wall;
+use crate::time::{Mono, Wall};
 use std::rc::Rc;
 use validation::StandIn;
 
@@ -67,6 +69,8 @@ pub struct Exchange {
     pub rule: usize,
     /// What it is to us.
     pub interest: Interest,
+    /// When it came.
+    pub came: Mono,
     /// Its head.
     pub request: RequestHead,
     /// Its fields, which Envoy forgets once it is let through.
@@ -84,6 +88,8 @@ pub struct Exchange {
     pub formation: Formation,
     /// Whether it waited in a flight: `Some(true)` if that gave it its answer.
     pub collapsed: Option<bool>,
+    /// Whether a leader that it waited for was failed by the upstream.
+    seen_failure: bool,
     phase: Phase,
 }
 
@@ -104,8 +110,10 @@ enum Phase {
     Arrived { held: Option<Held> },
     /// In a flight that another request leads.
     Waiting { token: Token, place: u64 },
-    /// L2 and L3 are asked.
-    LookingUp { token: Option<Token>, held: Option<Held> },
+    /// L2 and L3 are asked, and perhaps for the fleet's lease.
+    LookingUp { token: Option<Token>, held: Option<Held>, leases: bool },
+    /// Leads those of this Envoy who wait until another has fetched.
+    Awaiting { token: Token, held: Option<Held> },
     /// The breaker is asked.
     Asking { token: Option<Token>, held: Option<Held> },
     /// The upstream is asked.
@@ -133,6 +141,7 @@ impl Exchange {
         Self {
             rule,
             interest,
+            came: Mono::default(),
             request,
             fields,
             why,
@@ -141,6 +150,7 @@ impl Exchange {
             sender: Sender::Client,
             formation: Formation::Key,
             collapsed: None,
+            seen_failure: false,
             phase: Phase::Arrived { held },
         }
     }
@@ -195,10 +205,19 @@ impl Exchange {
             }
             (Phase::Waiting { token, place }, Event::Gone) => vec![Action::Leave(token, place)],
 
-            // ## LookingUp => Ended | Asking
-            (Phase::LookingUp { token, held }, Event::Found(lookup)) => {
-                self.found(token, held, lookup, context)
+            // ## LookingUp => Ended | Asking | Awaiting | LookingUp
+            (Phase::LookingUp { token, held, leases }, Event::Found(lookup, standing)) => {
+                self.found(token, held, lookup, (leases, standing), context)
             }
+            // ## Awaiting => LookingUp
+            (Phase::Awaiting { token, held }, Event::Again) => self.look_for_lease(token, held),
+            // ## Awaiting => Asking: waited long enough
+            (Phase::Awaiting { token, held }, Event::TimedOut) => {
+                self.why = Reason::WaitTimeout;
+                self.collapsed = Some(false);
+                self.ask(Some(token), held, context)
+            }
+            (Phase::Awaiting { token, .. }, Event::Gone) => vec![Action::Vacate(token)],
 
             // ## Asking => Fetching
             (Phase::Asking { token, held }, Event::Admitted(permit)) => {
@@ -258,7 +277,7 @@ impl Exchange {
                         _ => Action::Keep(requested_at, Rc::clone(&entry)),
                     });
                 }
-                let answer = Answer { origin: Origin::Upstream, entry };
+                let answer = Answer::new(Origin::Upstream, entry);
                 actions.extend(token.map(|token| Action::End(token, Outcome::Answer(answer))));
                 actions
             }
@@ -290,7 +309,9 @@ impl Exchange {
 
     /// What L1 held was received before its resource changed: it is not true any more.
     pub fn drop_outdated(&mut self, changed_at: Wall) {
-        if let Phase::Arrived { held } | Phase::LookingUp { held, .. } = &mut self.phase {
+        if let Phase::Arrived { held } | Phase::LookingUp { held, .. } | Phase::Awaiting { held, .. } =
+            &mut self.phase
+        {
             held.take_if(|held| Entry::read(held).is_none_or(|entry| entry.requested_at() <= changed_at));
         }
     }
@@ -300,9 +321,9 @@ impl Exchange {
         matches!(self.phase, Phase::Ended | Phase::Relaying)
     }
 
-    /// Whether the exchange is parked in a flight.
+    /// Whether the exchange waits for another's fetch.
     pub fn is_waiting(&self) -> bool {
-        matches!(self.phase, Phase::Waiting { .. })
+        matches!(self.phase, Phase::Waiting { .. } | Phase::Awaiting { .. })
     }
 
     /// Whether the request's answer may be copied, so that its own conditions must not reach the upstream.

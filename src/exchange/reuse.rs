@@ -71,7 +71,7 @@ impl Exchange {
         entry: Held,
         failure: Answer,
     ) -> Vec<Action> {
-        let stale = Answer { origin, entry };
+        let stale = Answer::new(origin, entry);
         let own = if self.sender.is_refresh() { failure } else { stale.clone() };
         let end = token.map(|token| Action::End(token, Outcome::Answer(stale)));
         std::iter::once(Action::Serve(own)).chain(end).collect()

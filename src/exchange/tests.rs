@@ -10,7 +10,8 @@ use super::{
     Action, Context, Event, Exchange, Fetched, Formation, Head, Held, Interest, Lookup, Phase, Route, Sender,
 };
 use crate::breaker::{self, Admission, Breaker, Permit};
-use crate::config::plan::{Cache, Plan, Rule};
+use crate::config::plan::{Cache, Coalesce, Plan, Rule, Scope};
+use crate::flight::lease::Standing;
 use crate::flight::{Answer, Origin, Outcome, Token};
 use crate::http::{Fields, Reason, RequestHead, ResponseHead, StoringPolicy, key};
 use crate::store::Entry;
@@ -47,6 +48,7 @@ impl Driven {
                 storing: StoringPolicy { stale_if_error: secs(60), ..plan.default_rule.cache.storing },
                 ..plan.default_rule.cache
             },
+            coalesce: Coalesce { scope: Scope::Instance, ..plan.default_rule.coalesce },
             ..plan.default_rule
         };
         let fields = request_fields(method, more);
@@ -184,11 +186,11 @@ fn watching() -> Event {
 }
 
 fn nothing() -> Event {
-    Event::Found(Lookup::Nothing)
+    Event::Found(Lookup::Nothing, Standing::Unasked)
 }
 
 fn found(entry: Held, origin: Origin) -> Event {
-    Event::Found(Lookup::Found(entry, origin))
+    Event::Found(Lookup::Found(entry, origin), Standing::Unasked)
 }
 
 fn permit() -> Permit {
@@ -228,7 +230,7 @@ fn refetched(status: u16) -> Event {
 }
 
 fn told(origin: Origin, entry: Held) -> Event {
-    Event::Ended(Outcome::Answer(Answer { origin, entry }))
+    Event::Ended(Outcome::Answer(Answer::new(origin, entry)))
 }
 
 fn served(actions: &[Action]) -> Option<&Answer> {
@@ -245,7 +247,9 @@ fn words(actions: &[Action]) -> String {
 fn word(action: &Action) -> String {
     match action {
         Action::Join => "join".into(),
-        Action::LookUp => "look up".into(),
+        Action::LookUp(None) => "look up".into(),
+        Action::LookUp(Some(_)) => "look up with the lease".into(),
+        Action::AwaitLease(_) => "await the lease".into(),
         Action::Admit => "admit".into(),
         Action::Forward(None) => "forward".into(),
         Action::Forward(Some(_)) => "forward to validate".into(),
@@ -263,6 +267,7 @@ fn word(action: &Action) -> String {
             match outcome {
                 Outcome::Answer(answer) => format!("end with {}", answer_word(answer)),
                 Outcome::Alone(reason) => format!("end alone {}", reason.word()),
+                Outcome::Failed(status) => format!("end failed {status}"),
                 Outcome::Lost => "end lost".into(),
             }
         }

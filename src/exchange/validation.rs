@@ -68,7 +68,7 @@ impl Exchange {
             Err(_) => Action::Discard(context.now),
         });
         let origin = Origin::Revalidated { stored: verdict.store.is_ok() };
-        let answer = Answer { origin, entry: updated };
+        let answer = Answer::new(origin, updated);
         let other = if self.is_as_searched(&fields) { Ok(()) } else { Err(Reason::VaryMiss) };
         match verdict.share.and(other) {
             Ok(()) => {
@@ -102,7 +102,7 @@ impl Exchange {
             (stale, _) => {
                 self.why = Reason::UpstreamFailed;
                 Action::Serve(match stale {
-                    Some(entry) => Answer { origin: Origin::StaleOnError(status), entry },
+                    Some(entry) => Answer::new(Origin::StaleOnError(status), entry),
                     None => answer::confused(self.key(), context.now),
                 })
             }

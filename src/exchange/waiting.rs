@@ -1,11 +1,12 @@
 //! What a waiter does when its flight has ended: it takes the answer, goes alone, or competes for the lead.
 
-use super::{Action, Context, Event, Exchange, Formation, Held, Phase, Route, Sender, answer};
+use super::{Action, Context, Event, Exchange, Formation, Held, Phase, Route, Sender, answer, serve_all};
 use crate::breaker;
 use crate::flight::{Origin, Outcome, Token};
 use crate::http::key::Digest;
 use crate::http::{Reason, vary};
 use crate::store::{Entry, variants};
+use crate::time::Wall;
 
 impl Exchange {
     pub(super) fn told(&mut self, outcome: Outcome, context: &Context<'_>) -> Vec<Action> {
@@ -13,17 +14,12 @@ impl Exchange {
         match outcome {
             Outcome::Answer(answer) => {
                 let Some(entry) = Entry::read(&answer.entry) else { return self.ask(None, None, context) };
+                let is_late = answer.came_before.is_some_and(|before| self.came >= before);
+                if is_late && !entry.is_fresh(context.now) {
+                    return self.join_again(context);
+                }
                 if self.fits(&entry) {
-                    self.collapsed = Some(true);
-                    self.why = match answer.origin {
-                        Origin::StaleOnOpen | Origin::Refused => Reason::BreakerOpen,
-                        Origin::StaleOnError(_) | Origin::Failed(_) => Reason::UpstreamFailed,
-                        Origin::Upstream
-                        | Origin::Revalidated { .. }
-                        | Origin::L1
-                        | Origin::L2
-                        | Origin::L3 => self.why,
-                    };
+                    self.takes(answer.origin);
                     return vec![Action::Serve(answer)];
                 }
                 if answer.origin == Origin::Upstream && breaker::is_failure(entry.meta.status) {
@@ -47,8 +43,68 @@ impl Exchange {
                 self.why = reason;
                 self.ask(None, None, context)
             }
+            Outcome::Failed(status) if self.seen_failure => {
+                self.told(Outcome::Answer(answer::failed(self.key(), status, context.now)), context)
+            }
+            Outcome::Failed(_) => {
+                self.seen_failure = true;
+                self.join_again(context)
+            }
             Outcome::Lost => self.join_again(context),
         }
+    }
+
+    /// Another Envoy's flight, which the leader of this one waited for, ended: what it was told holds for all who wait
+    /// with it.
+    pub(super) fn told_by_fleet(
+        &mut self,
+        token: Token,
+        held: Option<Held>,
+        outcome: Outcome,
+        context: &Context<'_>,
+    ) -> Vec<Action> {
+        match outcome {
+            Outcome::Answer(answer) if Entry::read(&answer.entry).is_some_and(|entry| self.fits(&entry)) => {
+                self.takes(answer.origin);
+                serve_all(Some(token), answer)
+            }
+            Outcome::Alone(reason) if reason != Reason::Authorization || self.request.authorization => {
+                self.collapsed = Some(false);
+                self.why = reason;
+                let mut actions = vec![Action::Remember(reason), Action::End(token, Outcome::Alone(reason))];
+                actions.extend(self.ask(None, held, context));
+                actions
+            }
+            Outcome::Failed(status) => {
+                let failure = answer::failed(self.key(), status, context.now);
+                // What was held and is not true any more has been dropped.
+                let stale = held.and_then(|held| self.usable_on_error(held, Wall::default(), context.now));
+                if let Some(entry) = stale {
+                    self.takes(Origin::StaleOnError(status));
+                    return self.stand_in(Some(token), Origin::StaleOnError(status), entry, failure);
+                }
+                if self.seen_failure {
+                    self.takes(failure.origin);
+                    return serve_all(Some(token), failure);
+                }
+                self.seen_failure = true;
+                let mut actions = vec![Action::End(token, outcome)];
+                actions.extend(self.rejoin(context));
+                actions
+            }
+            // That was nothing for this one.
+            Outcome::Answer(_) | Outcome::Alone(_) | Outcome::Lost => self.look_for_lease(token, held),
+        }
+    }
+
+    /// Another's answer is its own.
+    fn takes(&mut self, origin: Origin) {
+        self.collapsed = Some(true);
+        self.why = match origin {
+            Origin::StaleOnOpen | Origin::Refused => Reason::BreakerOpen,
+            Origin::StaleOnError(_) | Origin::Failed(_) => Reason::UpstreamFailed,
+            Origin::Upstream | Origin::Revalidated { .. } | Origin::L1 | Origin::L2 | Origin::L3 => self.why,
+        };
     }
 
     /// Whether a client leaves a refresh's flight: L1 holds what may answer it, if Redis says so too.

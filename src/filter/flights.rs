@@ -31,8 +31,9 @@ pub(super) struct Flights {
 }
 
 impl Flights {
-    pub(super) fn forget_deadline(&mut self, stream: StreamId, deadline: &mut Option<Mono>) {
-        if let Some(deadline) = deadline.take() {
+    /// A request waits no longer. When it waits again, its first deadline counts.
+    pub(super) fn forget_deadline(&mut self, stream: StreamId, deadline: Option<Mono>) {
+        if let Some(deadline) = deadline {
             self.deadlines.remove(&(deadline, stream));
         }
     }
@@ -54,12 +55,13 @@ impl<H: Host> Worker<H> {
         let joined = match rule.coalesce.scope {
             // A write closes the flights of its key, and does not know which variants there are: those of other workers
             // are not joined.
-            Scope::Instance if !matches!(slot.exchange.formation, Formation::Variant(_)) => self
-                .change_stripe(digest, |record| {
+            Scope::Fleet | Scope::Instance if !matches!(slot.exchange.formation, Formation::Variant(_)) => {
+                self.change_stripe(digest, |record| {
                     let (record, joined) = stripe::join(record, digest, me, offered, now, lease_until);
                     Some((record, joined))
-                }),
-            Scope::Instance | Scope::Worker | Scope::Off => None,
+                })
+            }
+            Scope::Fleet | Scope::Instance | Scope::Worker | Scope::Off => None,
         };
         if let Some(Joined::Watching(token, lease_until)) = joined {
             let flight =
@@ -98,15 +100,20 @@ impl<H: Host> Worker<H> {
         let Some(place) = self.flights.table.wait(token, stream, rule.coalesce.max_waiters) else {
             return Event::Apart(Reason::TooManyWaiters);
         };
-        // A request that waits again, after a lost leader, keeps its first deadline.
+        self.deadline(stream, slot, rule);
+        Event::Watching(token, place)
+    }
+
+    /// A request waits, and no longer than this. One that waits again keeps its first deadline.
+    pub(super) fn deadline(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule) {
         let deadline = *slot.deadline.get_or_insert(self.host.mono().after(rule.coalesce.wait_timeout));
         self.flights.deadlines.insert((deadline, stream));
-        Event::Watching(token, place)
     }
 
     /// Ends a flight and tells all who wait in it. Returns whether its resource was changed meanwhile.
     pub(super) fn end_flight(&mut self, token: Token, outcome: Outcome) -> bool {
         let Some(flight) = self.flights.table.end(token) else { return false };
+        self.settle_lease(token, &flight, &outcome);
         let settled = if flight.shared {
             self.change_stripe(flight.digest, |record| stripe::settle(record, token))
         } else {
@@ -177,6 +184,7 @@ impl<H: Host> Worker<H> {
                 let until = now.after(lease);
                 self.change_stripe(digest, |record| Some((stripe::renew(record, token, until)?, ())));
                 self.flights.table.extend(token, until);
+                self.renew_lease(token, digest, lease);
                 continue;
             }
             let standing = self

@@ -3,14 +3,16 @@
 use super::tiers::Purpose;
 use super::{Slot, Worker};
 use crate::exchange::{Event, Lookup};
-use crate::flight::Origin;
+use crate::flight::lease::Standing;
+use crate::flight::{Origin, Token};
 use crate::host::{Host, StreamId};
 use crate::http::key::Key;
 use crate::store::Entry;
+use crate::store::leases::{Said, Wish};
 use crate::store::remote::{self, Found, Unavailable};
 use crate::store::variants::{self, Index};
 use crate::telemetry::Occurrence;
-use crate::time::Wall;
+use crate::time::{Mono, Wall};
 use std::rc::Rc;
 
 /// What Redis holds under a key.
@@ -30,6 +32,21 @@ impl<'a> Stored<'a> {
     }
 }
 
+/// What a lookup asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Of a variant, the one that was received then.
+    variant: Option<Wall>,
+    /// The lease of a flight.
+    wish: Option<(Token, Wish)>,
+}
+
+impl Asked {
+    pub(super) fn wish(&self) -> Option<&Wish> {
+        self.wish.as_ref().map(|(_, wish)| wish)
+    }
+}
+
 struct Newest<'a> {
     stored: Stored<'a>,
     bytes: &'a [u8],
@@ -37,12 +54,24 @@ struct Newest<'a> {
 }
 
 impl<H: Host> Worker<H> {
-    /// Asks L2 and L3 for a request's entry.
-    pub(super) fn look_up(&mut self, stream: StreamId, slot: &mut Slot) -> Option<Event> {
+    /// Asks L2 and L3 for a request's entry, and for the lease of the flight that it leads.
+    pub(super) fn look_up(
+        &mut self,
+        stream: StreamId,
+        slot: &mut Slot,
+        token: Option<Token>,
+    ) -> Option<Event> {
         let digest = slot.exchange.key()?.digest();
-        let callout = self.call(&remote::lookup(&self.plan.namespace, digest), Purpose::Lookup(stream, None));
+        let wish = token.and_then(|token| self.wish(token));
+        slot.standing = match (token, &wish) {
+            (Some(_), None) => Standing::Ours,
+            _ => Standing::Unasked,
+        };
+        let pipeline = remote::lookup(&self.plan.namespace, digest, wish.as_ref());
+        let asked = Asked { variant: None, wish: token.zip(wish) };
+        let callout = self.call(&pipeline, Purpose::Lookup(stream, asked));
         slot.callout = callout;
-        callout.is_none().then_some(Event::Found(Lookup::Unavailable))
+        callout.is_none().then_some(Event::Found(Lookup::Unavailable, Standing::Unasked))
     }
 
     /// L2 and L3 answered a request's lookup, or not. Where they hold an index, the variant that the request selects is
@@ -50,12 +79,20 @@ impl<H: Host> Worker<H> {
     pub(super) fn looked_up(
         &mut self,
         stream: StreamId,
-        variant: Option<Wall>,
-        asked_at: Wall,
-        lookup: Result<Found<'_>, Unavailable>,
+        asked: Asked,
+        asked_at: Mono,
+        lookup: Result<(Found<'_>, Option<Said<'_>>), Unavailable>,
     ) {
+        let Asked { variant, wish } = asked;
+        let changed_at = self.streams.get(&stream).map(|slot| self.mark(slot)).unwrap_or_default();
+        let standing = match (wish, &lookup) {
+            (Some((token, _)), Ok((_, said))) => Some(self.stands(token, *said, asked_at, changed_at)),
+            _ => None,
+        };
+        let lookup = lookup.map(|(found, _)| found);
         let Some(slot) = self.streams.get_mut(&stream) else { return };
         slot.callout = None;
+        slot.standing = standing.unwrap_or(std::mem::replace(&mut slot.standing, Standing::Unasked));
         let (rule, fields) = (slot.exchange.rule, slot.exchange.fields.clone());
         let (Ok(found), Some(key)) = (lookup, slot.exchange.key().cloned()) else {
             return self.found(stream, Lookup::Unavailable);
@@ -71,6 +108,7 @@ impl<H: Host> Worker<H> {
                 _ => None,
             };
             let max_variants = super::rule(&self.plan, rule).cache.max_variants;
+            let asked_at = self.host.wall().before(self.host.mono().since(asked_at));
             self.confirm_index(&key, index, asked_at, max_variants);
         }
         match newest {
@@ -92,8 +130,9 @@ impl<H: Host> Worker<H> {
                 let Some((digest, received_at)) = wanted else {
                     return self.found(stream, Lookup::OtherVariants);
                 };
-                let pipeline = remote::lookup(&self.plan.namespace, digest);
-                let callout = self.call(&pipeline, Purpose::Lookup(stream, Some(received_at)));
+                let pipeline = remote::lookup(&self.plan.namespace, digest, None);
+                let asked = Asked { variant: Some(received_at), wish: None };
+                let callout = self.call(&pipeline, Purpose::Lookup(stream, asked));
                 match (callout, self.streams.get_mut(&stream)) {
                     (Some(callout), Some(slot)) => slot.callout = Some(callout),
                     _ => self.found(stream, Lookup::Unavailable),
@@ -107,10 +146,10 @@ impl<H: Host> Worker<H> {
     fn found(&mut self, stream: StreamId, lookup: Lookup) {
         // While the tiers were asked, the resource may have changed, or a confirmation forbidden what L1 held.
         let changed_at = self.streams.get(&stream).map(|slot| self.mark(slot)).unwrap_or_default();
-        if let Some(slot) = self.streams.get_mut(&stream) {
-            slot.exchange.drop_outdated(changed_at);
-        }
-        self.drive(stream, Event::Found(lookup), super::At::Later);
+        let Some(slot) = self.streams.get_mut(&stream) else { return };
+        slot.exchange.drop_outdated(changed_at);
+        let standing = std::mem::replace(&mut slot.standing, Standing::Unasked);
+        self.drive(stream, Event::Found(lookup, standing), super::At::Later);
     }
 
     /// Of what the tiers hold for a key, what was received last (RFC 9111 §4), if its resource was not changed since.

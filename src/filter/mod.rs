@@ -13,6 +13,7 @@ mod breakers;
 pub mod bridge;
 mod flights;
 mod hot;
+mod leases;
 mod lookups;
 mod parts;
 mod refreshes;
@@ -27,6 +28,7 @@ mod tiers;
 
 use crate::config::plan::{Plan, Rule};
 use crate::exchange::{Action, Context, Event, Exchange, Sender, Served, fits, reply};
+use crate::flight::lease::Standing;
 use crate::flight::stripe::WorkerId;
 use crate::flight::{Answer, Origin};
 use crate::host::{CalloutId, Flow, Host, QueueId, Role, StreamId};
@@ -48,6 +50,7 @@ pub struct Worker<H: Host> {
     queue: Option<QueueId>,
     streams: hashbrown::HashMap<StreamId, Slot, ahash::RandomState>,
     flights: flights::Flights,
+    leases: leases::Leases,
     tasks: tasks::Tasks,
     tiers: tiers::Tiers,
     hot: hot::Hot,
@@ -57,6 +60,7 @@ pub struct Worker<H: Host> {
     chance: Chance,
     breakers: breakers::Breakers,
     counters: Counters,
+    next_tick: Mono,
 }
 
 /// A request under way, and what else is to be undone when it goes.
@@ -64,6 +68,8 @@ struct Slot {
     exchange: Exchange,
     deadline: Option<Mono>,
     callout: Option<CalloutId>,
+    /// What the lookup under way has said of the lease already.
+    standing: Standing,
     breaker: Option<usize>,
 }
 
@@ -96,6 +102,8 @@ impl<H: Host> Worker<H> {
             chance: Chance(host.random()),
             streams: hashbrown::HashMap::with_hasher(hasher),
             flights: flights::Flights::default(),
+            leases: leases::Leases::new(host.random(), rules.len()),
+            next_tick: Mono::default(),
             tasks: tasks::Tasks::default(),
             tiers: tiers::Tiers::new(&plan),
             breakers: breakers::Breakers::default(),
@@ -127,7 +135,7 @@ impl<H: Host> Worker<H> {
             }
         }
         if !slot.exchange.is_waiting() {
-            self.flights.forget_deadline(stream, &mut slot.deadline);
+            self.flights.forget_deadline(stream, slot.deadline);
         }
         if !slot.exchange.is_over() {
             self.streams.insert(stream, slot);
@@ -149,10 +157,11 @@ impl<H: Host> Worker<H> {
     ) -> Option<Event> {
         match action {
             Action::Join => return self.join(stream, slot, rule),
-            Action::LookUp => {
+            Action::LookUp(token) => {
                 *flow = Flow::Pause;
-                return self.look_up(stream, slot);
+                return self.look_up(stream, slot, token);
             }
+            Action::AwaitLease(token) => self.await_lease(stream, slot, rule, token),
             Action::Admit => return Some(self.admit(stream, slot, rule)),
             Action::Forward(condition) => {
                 self.forward(stream, slot, condition.as_ref(), at);
@@ -186,6 +195,7 @@ impl<H: Host> Worker<H> {
                 self.keep_part(requested_at, &key, &entry, rule);
             }
             Action::End(token, outcome) => {
+                self.learn(slot.exchange.rule, token, &outcome);
                 if self.end_flight(token, outcome) {
                     self.forget(self.host.wall(), slot.exchange.key()?.digest());
                 }
@@ -331,6 +341,7 @@ impl<H: Host> Role for Worker<H> {
 
     fn on_callout(&mut self, callout: CalloutId, answer: Option<Vec<u8>>) {
         self.called_back(callout, answer.as_deref());
+        self.keep_pace();
     }
 
     fn on_request(&mut self, stream: StreamId, end: bool) -> Flow {

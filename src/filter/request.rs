@@ -12,6 +12,7 @@ use crate::exchange::{
     Event, Exchange, FROM_L1, Held, Interest, Route, Sender, Served, answers, may_refresh, reply,
     served_until,
 };
+use crate::flight::lease::Standing;
 use crate::host::{Flow, Host, StreamId};
 use crate::http::key::{self, Key};
 use crate::http::request::{Handling, Method};
@@ -122,7 +123,11 @@ impl<H: Host> Worker<H> {
         let mut exchange = Exchange::new(rule_index, interest, request, fields, why, held);
         exchange.searched = searched;
         exchange.sender = sender;
-        self.streams.insert(stream, Stream { exchange, deadline: None, callout: None, breaker: None });
+        exchange.came = self.host.mono();
+        self.streams.insert(
+            stream,
+            Stream { exchange, deadline: None, callout: None, standing: Standing::Unasked, breaker: None },
+        );
         self.drive(stream, Event::Routed(route), at)
     }
 

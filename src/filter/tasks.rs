@@ -4,6 +4,7 @@
 //! the VM; so a callback settles at most [`PORTION`] streams, fewer when the answers are large, and sends the worker
 //! a message to be called again for the rest.
 
+use super::leases::Release;
 use super::{At, Worker};
 use crate::exchange::Event;
 use crate::flight::message::Message;
@@ -33,7 +34,13 @@ pub(super) enum Task {
         commands: usize,
         /// The entry's key.
         digest: Digest,
+        /// The lease to be given back then.
+        release: Option<Release>,
     },
+    /// Give a lease back.
+    Release(Release),
+    /// Look again whether another Envoy has fetched.
+    Look(VecDeque<StreamId>),
     /// Delete a key from L2 and L3.
     Delete(Digest),
     /// Send a stream's request again, to answer it with what comes.
@@ -57,7 +64,27 @@ pub(super) struct Tasks {
 impl Tasks {
     /// Drops what was to be stored under a key and is not yet.
     pub(super) fn drop_stores(&mut self, forgotten: Digest) {
-        self.queue.retain(|task| !matches!(task, Task::Store { digest, .. } if *digest == forgotten));
+        for task in std::mem::take(&mut self.queue) {
+            match task {
+                // Not so the lease: nobody shall wait for what is dropped.
+                Task::Store { digest, release, .. } if digest == forgotten => {
+                    self.queue.extend(release.map(Task::Release));
+                }
+                task => self.queue.push_back(task),
+            }
+        }
+    }
+
+    /// Has a lease given back when what is to be stored under its key is; gives it back here if nothing is.
+    pub(super) fn release_after_store(&mut self, lease: Release) -> Option<Release> {
+        let mut stores = self.queue.iter_mut().rev().filter_map(|task| match task {
+            Task::Store { digest, release, .. } if *digest == lease.digest => Some(release),
+            _ => None,
+        });
+        match stores.next() {
+            Some(release) => release.replace(lease),
+            None => Some(lease),
+        }
     }
 }
 
@@ -90,6 +117,7 @@ impl<H: Host> Worker<H> {
             None => {}
         }
         self.work();
+        self.keep_pace();
     }
 
     /// Does a portion; only from a root callback.
@@ -136,12 +164,27 @@ impl<H: Host> Worker<H> {
                     self.promote(token);
                     left = left.saturating_sub(1);
                 }
-                Task::Store { pipeline, commands, digest } => {
-                    let store = Task::Store { pipeline, commands, digest };
-                    if let Some(Task::Store { pipeline, commands, .. }) = self.behind_deletion(digest, store)
+                Task::Store { pipeline, commands, digest, release } => {
+                    let store = Task::Store { pipeline, commands, digest, release };
+                    if let Some(Task::Store { pipeline, commands, release, .. }) =
+                        self.behind_deletion(digest, store)
                     {
-                        self.store(&pipeline, commands);
+                        self.store(&pipeline, commands, release);
                         left = left.saturating_sub(1);
+                    }
+                }
+                Task::Release(release) => {
+                    self.release(release);
+                    left = left.saturating_sub(1);
+                }
+                Task::Look(mut streams) => {
+                    while left > 0 {
+                        let Some(stream) = streams.pop_front() else { break };
+                        self.drive(stream, Event::Again, At::Later);
+                        left = left.saturating_sub(1);
+                    }
+                    if !streams.is_empty() {
+                        self.tasks.queue.push_front(Task::Look(streams));
                     }
                 }
                 Task::Refresh { digest, fields } => {
@@ -163,7 +206,7 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    fn nudge(&mut self) {
+    pub(super) fn nudge(&mut self) {
         if self.tasks.nudged {
             return;
         }
@@ -178,7 +221,7 @@ impl<H: Host> Worker<H> {
 fn portion(outcome: &Outcome) -> usize {
     let bytes = match outcome {
         Outcome::Answer(answer) => answer.entry.len(),
-        Outcome::Alone(_) | Outcome::Lost => 0,
+        Outcome::Alone(_) | Outcome::Failed(_) | Outcome::Lost => 0,
     };
     PORTION_BYTES.checked_div(bytes).unwrap_or(PORTION).clamp(1, PORTION)
 }

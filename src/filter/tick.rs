@@ -2,13 +2,26 @@
 
 use super::Worker;
 use super::tasks::Task;
-use crate::host::{Host, StreamId};
+use crate::host::{Host, StreamId, TICK};
 use crate::time::Mono;
 use std::collections::VecDeque;
 
 impl<H: Host> Worker<H> {
     pub(super) fn tick(&mut self) {
         let now = self.host.mono();
+        self.look_again_at(now);
+        if self.is_hurried() {
+            self.nudge();
+        }
+        // What comes in between is for them alone.
+        if now >= self.next_tick {
+            self.next_tick = now.after(TICK.saturating_sub(EARLY));
+            self.whole_tick(now);
+        }
+        self.work();
+    }
+
+    fn whole_tick(&mut self, now: Mono) {
         let overdue = self.overdue(now);
         if !overdue.is_empty() {
             self.later(Task::TimeOut(overdue));
@@ -18,7 +31,6 @@ impl<H: Host> Worker<H> {
         self.probe_remote(now);
         self.synchronize_breakers();
         self.counters.flush(&self.host);
-        self.work();
     }
 
     /// Who has waited for as long as it may.
@@ -29,3 +41,6 @@ impl<H: Host> Worker<H> {
         overdue.into_iter().map(|(_, stream)| stream).collect()
     }
 }
+
+/// Timers are not exact, and a tick that comes this early is one.
+const EARLY: std::time::Duration = std::time::Duration::from_millis(2);

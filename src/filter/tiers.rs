@@ -1,15 +1,18 @@
 //! The tiers as host calls: what is prepared for L1, and the dialogue with L2 and L3 but for reading (`lookups`).
 
+use super::leases::Release;
+use super::lookups::Asked;
 use super::slots::Filled;
 use super::tasks::Task;
 use super::{Worker, refreshes};
 use crate::config::plan::{L2, Plan};
-use crate::flight::stripe;
+use crate::flight::{Token, stripe};
 use crate::host::{CalloutId, Host, Level, StreamId};
 use crate::http::key::Digest;
 use crate::store::Entry;
 use crate::store::health::Health;
 use crate::store::l1::{self, Geometry};
+use crate::store::leases;
 use crate::store::remote::{self, Unavailable, Written};
 use crate::store::variants::{self, Publication};
 use crate::telemetry::Occurrence;
@@ -35,18 +38,26 @@ pub(super) struct Tiers {
 }
 
 /// What a callout is for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Purpose {
-    /// Asks for a request's entry; of a variant, the one that was received then.
-    Lookup(StreamId, Option<Wall>),
+    /// Asks for a request's entry.
+    Lookup(StreamId, Asked),
     /// Has a resource fetched anew in the background.
     Refresh(Digest),
     /// Sends a stream's request again.
     Refetch(StreamId),
-    /// Stores, in so many commands.
-    Store(usize),
+    /// Stores, in so many commands; then a lease is given back.
+    Store(usize, Option<Release>),
     /// Deletes a key.
     Delete(Digest),
+    /// Prolongs a flight's lease.
+    Renew(Token),
+    /// Gives a lease back if nobody awaits it; else something is left first.
+    ReleaseUnawaited(Release),
+    /// Leaves something for those who await a lease; then it is given back.
+    Leave(Release),
+    /// Gives a lease back.
+    Release,
     /// Asks whether Redis is back.
     Probe,
 }
@@ -110,22 +121,44 @@ impl<H: Host> Worker<H> {
     /// A callout ended.
     pub(super) fn called_back(&mut self, callout: CalloutId, answer: Option<&[u8]>) {
         match self.tiers.callouts.remove(&callout) {
-            Some((Purpose::Lookup(stream, variant), begun)) => {
-                let lookup = answer.ok_or(Unavailable).and_then(remote::read_lookup);
+            Some((Purpose::Lookup(stream, asked), begun)) => {
+                let lookup = answer.ok_or(Unavailable);
+                let lookup = lookup.and_then(|answer| remote::read_lookup(answer, asked.wish()));
                 self.judge_health(lookup.is_ok(), begun);
-                let since = self.host.mono().since(begun);
-                let asked_at = Wall(self.host.wall().0.saturating_sub(crate::time::millis(since)));
-                self.looked_up(stream, variant, asked_at, lookup);
+                self.looked_up(stream, asked, begun, lookup);
             }
             Some((Purpose::Refresh(digest), _)) => self.refreshed(digest, answer.is_some()),
             Some((Purpose::Refetch(stream), _)) => self.refetched(callout, stream),
-            Some((Purpose::Store(commands), begun)) => {
+            Some((Purpose::Store(commands, release), begun)) => {
                 let written =
                     answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, commands));
                 self.judge_health(written.is_ok(), begun);
                 if written == Ok(Written::Refused) {
                     self.counters.occurred(Occurrence::L2Refused);
                 }
+                if let Some(release) = release {
+                    self.later(Task::Release(release));
+                }
+            }
+            Some((Purpose::Renew(token), begun)) => {
+                let own = read_own(answer, leases::OWN_COMMANDS);
+                self.judge_health(own.is_ok(), begun);
+                self.renewed(token, own.unwrap_or(true));
+            }
+            Some((Purpose::Leave(release), begun)) => {
+                let left = answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, 1));
+                self.judge_health(left.is_ok(), begun);
+                self.later(Task::Release(release));
+            }
+            Some((Purpose::ReleaseUnawaited(release), begun)) => {
+                let released = read_own(answer, 1);
+                self.judge_health(released.is_ok(), begun);
+                if released == Ok(false) {
+                    self.leave(release);
+                }
+            }
+            Some((Purpose::Release, begun)) => {
+                self.judge_health(read_own(answer, leases::OWN_COMMANDS).is_ok(), begun);
             }
             Some((Purpose::Delete(digest), begun)) => {
                 let deleted = answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, 1));
@@ -138,7 +171,7 @@ impl<H: Host> Worker<H> {
                 }
             }
             Some((Purpose::Probe, begun)) => {
-                let alive = answer.is_some_and(|answer| remote::read_lookup(answer).is_ok());
+                let alive = answer.is_some_and(|answer| remote::read_lookup(answer, None).is_ok());
                 self.judge_health(alive, begun);
             }
             None => {}
@@ -171,7 +204,7 @@ impl<H: Host> Worker<H> {
     /// On the tick: asks a Redis that was given up whether it is back.
     pub(super) fn probe_remote(&mut self, now: Mono) {
         if self.tiers.configured && self.tiers.health.probe(now) {
-            self.call(&remote::lookup(&self.plan.namespace, Digest([0; 16])), Purpose::Probe);
+            self.call(&remote::lookup(&self.plan.namespace, Digest([0; 16]), None), Purpose::Probe);
         }
     }
 
@@ -188,10 +221,12 @@ impl<H: Host> Worker<H> {
         callout
     }
 
-    /// In a root callback: stores in L2 and L3, if they can be asked now.
-    pub(super) fn store(&mut self, pipeline: &[u8], commands: usize) {
+    /// In a root callback: stores in L2 and L3, if they can be asked now, and gives a lease back then.
+    pub(super) fn store(&mut self, pipeline: &[u8], commands: usize, release: Option<Release>) {
         if self.tiers.can_ask() && self.tiers.callouts.len() < MAX_CALLOUTS {
-            self.call(pipeline, Purpose::Store(commands));
+            self.call(pipeline, Purpose::Store(commands, release));
+        } else if let Some(release) = release {
+            self.release(release);
         }
     }
 
@@ -208,20 +243,23 @@ impl<H: Host> Worker<H> {
 
     /// Has a store wait for a deletion of its key that is under way; gives it back if there is none.
     pub(super) fn behind_deletion(&mut self, digest: Digest, store: Task) -> Option<Task> {
-        match self.tiers.deleting.get_mut(&digest) {
-            Some(waiting) => {
-                *waiting = Some(store);
-                None
-            }
-            None => Some(store),
-        }
+        let Some(waiting) = self.tiers.deleting.get_mut(&digest) else { return Some(store) };
+        let former = waiting.replace(store);
+        self.give_up_store(former);
+        None
     }
 
     /// What waits to be stored under a key is out of date.
     pub(super) fn drop_stores(&mut self, digest: Digest) {
         self.tasks.drop_stores(digest);
-        if let Some(waiting) = self.tiers.deleting.get_mut(&digest) {
-            *waiting = None;
+        let waiting = self.tiers.deleting.get_mut(&digest).and_then(Option::take);
+        self.give_up_store(waiting);
+    }
+
+    /// What waited to be stored never is: nobody shall wait for it.
+    fn give_up_store(&mut self, store: Option<Task>) {
+        if let Some(Task::Store { release: Some(release), .. }) = store {
+            self.later(Task::Release(release));
         }
     }
 
@@ -260,7 +298,7 @@ impl<H: Host> Worker<H> {
             }
         };
         if let Some((pipeline, commands)) = stored {
-            self.later(Task::Store { pipeline, commands, digest });
+            self.later(Task::Store { pipeline, commands, digest, release: None });
         }
     }
 
@@ -283,6 +321,10 @@ impl<H: Host> Worker<H> {
             self.later(Task::Delete(digest));
         }
     }
+}
+
+fn read_own(answer: Option<&[u8]>, commands: usize) -> Result<bool, Unavailable> {
+    leases::read_own(answer.ok_or(Unavailable)?, commands)
 }
 
 /// Dialogues with Redis under way in one worker; beyond, writes are dropped rather than queued.

@@ -10,7 +10,8 @@
 //! A lease is believed in only by its name: prolonged and given back by whoever it names, and by nobody else. It keeps
 //! the upstream from work, not anybody from harm. If Redis loses it, two fetch; if its holder dies, it ends.
 
-use crate::flight::Token;
+use crate::flight::{Outcome, Token};
+use crate::http::key::Digest;
 use crate::time::Mono;
 use std::time::Duration;
 
@@ -29,14 +30,9 @@ impl Name {
     }
 
     /// The name as text.
-    pub fn text(self) -> [u8; 32] {
-        let mut text = [0; 32];
-        for (digits, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            let nibbles = [byte >> 4, byte & 0xf];
-            for (digit, nibble) in digits.iter_mut().zip(nibbles) {
-                *digit = DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
-            }
-        }
+    pub fn text(self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(32);
+        Digest(self.0).write_hex(&mut text);
         text
     }
 
@@ -64,25 +60,51 @@ pub enum Lease {
     None,
     /// It asked, and the answer is on its way or lost: the lease may be its own.
     Asked,
-    /// It holds the lease.
-    Held,
-    /// Another Envoy's flight of this name has held it since it was first asked for.
-    Awaited(Name, Mono),
+    /// It has held the lease since then.
+    Held(Mono),
+    /// Another Envoy's flight has it.
+    Awaited {
+        /// Which.
+        holder: Name,
+        /// When it was first seen to have it.
+        since: Mono,
+        /// When it was last seen to have left nothing: its fetch had not ended then. That it has the lease does not say so,
+        /// for it may not come to give it back.
+        seen: Option<Mono>,
+    },
 }
 
 impl Lease {
+    /// Whether the flight holds the lease.
+    pub fn is_held(self) -> bool {
+        matches!(self, Self::Held(_))
+    }
+
     /// Whether the lease is to be given back when the flight ends.
     pub fn may_be_held(self) -> bool {
-        matches!(self, Self::Asked | Self::Held)
+        matches!(self, Self::Asked | Self::Held(_))
     }
 
     /// Whose lease the flight waits for.
     pub fn awaited(self) -> Option<Name> {
         match self {
-            Self::Awaited(name, _) => Some(name),
-            Self::None | Self::Asked | Self::Held => None,
+            Self::Awaited { holder, .. } => Some(holder),
+            Self::None | Self::Asked | Self::Held(_) => None,
         }
     }
+}
+
+/// What a lookup said of its key's lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing: it was not asked for, or is not to be had. Whoever leads goes on without.
+    Unasked,
+    /// The flight has it.
+    Ours,
+    /// Another Envoy's flight has it.
+    Elsewhere,
+    /// Another Envoy's flight had it, and ended like this for those who waited.
+    Ended(Outcome),
 }
 
 /// How long to wait before looking again, for something that has taken `waited` so far and takes `usual` if that is
@@ -135,7 +157,7 @@ mod tests {
     #[test]
     fn a_name_is_read_as_it_is_written_and_nothing_else_is_one() {
         let name = Name::new(0x0123_4567_89ab_cdef, Token(u64::MAX - 1));
-        assert_eq!(&name.text(), b"0123456789abcdeffffffffffffffffe");
+        assert_eq!(name.text(), b"0123456789abcdeffffffffffffffffe");
         assert_eq!(Name::read(&name.text()), Some(name));
         for other in [
             &b""[..],

@@ -7,6 +7,7 @@
 
 use crate::flight::{Answer, Origin, Outcome, Token};
 use crate::http::Reason;
+use crate::time::Mono;
 use std::rc::Rc;
 
 /// A message in a worker's queue.
@@ -24,20 +25,7 @@ impl Message {
         let Self::Ended(token, outcome) = self else { return vec![NUDGE] };
         let mut out = vec![ENDED];
         out.extend_from_slice(&token.0.to_le_bytes());
-        match outcome {
-            Outcome::Answer(answer) => {
-                let (origin, status) = encode_origin(answer.origin);
-                out.extend_from_slice(&[ANSWER, origin]);
-                out.extend_from_slice(&status.to_le_bytes());
-                out.extend_from_slice(&answer.entry);
-            }
-            Outcome::Alone(reason) => {
-                out.push(ALONE);
-                let place = Reason::ALL.iter().position(|known| known == reason);
-                out.push(place.and_then(|place| u8::try_from(place).ok()).unwrap_or(0));
-            }
-            Outcome::Lost => out.push(LOST),
-        }
+        encode_outcome(outcome, &mut out);
         out
     }
 
@@ -51,20 +39,51 @@ impl Message {
             return None;
         }
         let (token, rest) = rest.split_first_chunk::<8>()?;
-        let (outcome, rest) = rest.split_first()?;
-        let outcome = match *outcome {
-            ANSWER => {
-                let (origin, rest) = rest.split_first()?;
-                let (status, entry) = rest.split_first_chunk::<2>()?;
-                let origin = decode_origin(*origin, u16::from_le_bytes(*status))?;
-                Outcome::Answer(Answer { origin, entry: Rc::new(entry.to_vec()) })
-            }
-            ALONE => Outcome::Alone(*Reason::ALL.get(usize::from(*rest.first()?))?),
-            LOST => Outcome::Lost,
-            _ => return None,
-        };
-        Some(Self::Ended(Token(u64::from_le_bytes(*token)), outcome))
+        Some(Self::Ended(Token(u64::from_le_bytes(*token)), decode_outcome(rest)?))
     }
+}
+
+/// Appends an outcome, in a form that other versions of the plugin read too.
+pub fn encode_outcome(outcome: &Outcome, out: &mut Vec<u8>) {
+    match outcome {
+        Outcome::Answer(answer) => {
+            let (origin, status) = encode_origin(answer.origin);
+            out.extend_from_slice(&[ANSWER, origin]);
+            out.extend_from_slice(&status.to_le_bytes());
+            let came_before = answer.came_before.map_or(EVERYBODY, |Mono(at)| at);
+            out.extend_from_slice(&came_before.to_le_bytes());
+            out.extend_from_slice(&answer.entry);
+        }
+        Outcome::Alone(reason) => {
+            out.push(ALONE);
+            out.extend_from_slice(reason.word().as_bytes());
+        }
+        Outcome::Failed(status) => {
+            out.push(FAILED);
+            out.extend_from_slice(&status.to_le_bytes());
+        }
+        Outcome::Lost => out.push(LOST),
+    }
+}
+
+/// Reads an outcome; `None` if it is of no known form.
+pub fn decode_outcome(bytes: &[u8]) -> Option<Outcome> {
+    let (outcome, rest) = bytes.split_first()?;
+    Some(match *outcome {
+        ANSWER => {
+            let (origin, rest) = rest.split_first()?;
+            let (status, rest) = rest.split_first_chunk::<2>()?;
+            let (came_before, entry) = rest.split_first_chunk::<8>()?;
+            let origin = decode_origin(*origin, u16::from_le_bytes(*status))?;
+            let came_before = Some(u64::from_le_bytes(*came_before)).filter(|at| *at != EVERYBODY).map(Mono);
+            let entry = Rc::new(entry.to_vec());
+            Outcome::Answer(Answer { came_before, ..Answer::new(origin, entry) })
+        }
+        ALONE => Outcome::Alone(*Reason::ALL.iter().find(|reason| reason.word().as_bytes() == rest)?),
+        FAILED => Outcome::Failed(u16::from_le_bytes(*rest.first_chunk::<2>()?)),
+        LOST => Outcome::Lost,
+        _ => return None,
+    })
 }
 
 fn encode_origin(origin: Origin) -> (u8, u16) {
@@ -101,6 +120,8 @@ const ENDED: u8 = 1;
 const ANSWER: u8 = 0;
 const ALONE: u8 = 1;
 const LOST: u8 = 2;
+const FAILED: u8 = 3;
+const EVERYBODY: u64 = u64::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -123,9 +144,10 @@ mod tests {
             Origin::Revalidated { stored: false },
         ];
         let answers = origins
-            .map(|origin| Outcome::Answer(Answer { origin, entry: Rc::new(b"entry".to_vec()) }))
+            .map(|origin| Outcome::Answer(Answer::new(origin, Rc::new(b"entry".to_vec()))))
             .into_iter();
-        let outcomes = answers.chain(Reason::ALL.map(Outcome::Alone)).chain([Outcome::Lost]);
+        let outcomes =
+            answers.chain(Reason::ALL.map(Outcome::Alone)).chain([Outcome::Failed(503), Outcome::Lost]);
         let messages = outcomes.map(|outcome| Message::Ended(Token(u64::MAX - 1), outcome));
         for message in messages.chain([Message::Nudge]) {
             assert_eq!(Message::decode(&message.encode()), Some(message));
@@ -175,8 +197,11 @@ mod tests {
         ];
         let entry = prop::collection::vec(any::<u8>(), 0..20);
         let outcome = prop_oneof![
-            4 => (origin, entry).prop_map(|(origin, entry)| Outcome::Answer(Answer { origin, entry: Rc::new(entry) })),
+            4 => (origin, entry, prop::option::of(0..u64::MAX)).prop_map(|(origin, entry, before)| {
+                Outcome::Answer(Answer { came_before: before.map(Mono), ..Answer::new(origin, Rc::new(entry)) })
+            }),
             2 => prop::sample::select(&Reason::ALL[..]).prop_map(Outcome::Alone),
+            1 => any::<u16>().prop_map(Outcome::Failed),
             1 => Just(Outcome::Lost),
         ];
         (any::<u64>(), outcome).prop_map(|(token, outcome)| Message::Ended(Token(token), outcome))

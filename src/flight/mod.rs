@@ -9,7 +9,9 @@
 //! Before the first answer nobody knows whether responses vary. Waiters for whom the leader's is of another variant fly
 //! once more, in each worker with those who ask for the same.
 //!
-//! A flight ends in one of four [`Outcome`]s, and each says what its waiters do.
+//! Between Envoys a [`lease`] in Redis says whose leader fetches.
+//!
+//! A flight ends in one of five [`Outcome`]s, and each says what its waiters do.
 
 pub mod lease;
 pub mod message;
@@ -18,6 +20,7 @@ pub mod stripe;
 pub mod table;
 
 use crate::http::Reason;
+use crate::time::Mono;
 use std::rc::Rc;
 
 /// One fetch for one key; unique in the process: the leader's worker in the upper half, its count in the lower, and in
@@ -49,6 +52,9 @@ pub enum Outcome {
     /// The answer may not be shared: all waiters go to the upstream, at once and in parallel; only what was refused
     /// for the leader's `Authorization` lets those without wait for one of them.
     Alone(Reason),
+    /// The upstream failed the leader, with this status. That may have been chance: the waiters compete for the lead once
+    /// more, and what the next one gets counts.
+    Failed(u16),
     /// The leader is gone without an answer: the waiters compete for the lead.
     Lost,
 }
@@ -60,6 +66,15 @@ pub struct Answer {
     pub origin: Origin,
     /// The encoded entry.
     pub entry: Rc<Vec<u8>>,
+    /// If it is not fresh: whom it is for, those who came before this. `None`: everybody who waits.
+    pub came_before: Option<Mono>,
+}
+
+impl Answer {
+    /// An answer for everybody who waits.
+    pub fn new(origin: Origin, entry: Rc<Vec<u8>>) -> Self {
+        Self { origin, entry, came_before: None }
+    }
 }
 
 /// Where an answer came from.

@@ -5,6 +5,7 @@
 //! flight goes on under the same token, so that no other worker needs to know.
 
 use crate::flight::Token;
+use crate::flight::lease::Lease;
 use crate::http::key::Digest;
 use crate::time::{Mono, Wall};
 use std::collections::BTreeMap;
@@ -37,6 +38,8 @@ pub struct Flight<S> {
     pub lease_until: Mono,
     /// For how long a sign of life counts.
     pub lease: Duration,
+    /// How it stands to the lease of the fleet.
+    pub in_fleet: Lease,
     /// The waiters by place, in the order in which they came.
     pub waiters: BTreeMap<u64, S>,
 }
@@ -59,7 +62,16 @@ impl<S> Flight<S> {
         lease_until: Mono,
         lease: Duration,
     ) -> Self {
-        Self { digest, lead, shared, changed_at, lease_until, lease, waiters: BTreeMap::new() }
+        Self {
+            digest,
+            lead,
+            shared,
+            changed_at,
+            lease_until,
+            lease,
+            in_fleet: Lease::None,
+            waiters: BTreeMap::new(),
+        }
     }
 }
 
@@ -142,6 +154,11 @@ impl<S: Copy> Table<S> {
         self.flights.get(&token)
     }
 
+    /// How a flight stands to the lease of the fleet, to be changed.
+    pub fn lease(&mut self, token: Token) -> Option<&mut Lease> {
+        Some(&mut self.flights.get_mut(&token)?.in_fleet)
+    }
+
     /// The leader is believed in for longer.
     pub fn extend(&mut self, token: Token, lease_until: Mono) {
         if let Some(flight) = self.flights.get_mut(&token) {
@@ -149,12 +166,12 @@ impl<S: Copy> Table<S> {
         }
     }
 
-    /// Flights between workers that need a look: those led here of whose lease half is over, and those led elsewhere
-    /// whose lease has ended. (token, whether led here)
+    /// Flights between workers or Envoys that need a look: those led here of whose lease half is over, and those led
+    /// elsewhere whose lease has ended. (token, whether led here)
     pub fn due(&self, now: Mono) -> Vec<(Token, bool)> {
         self.flights
             .iter()
-            .filter(|(_, flight)| flight.shared)
+            .filter(|(_, flight)| flight.shared || flight.in_fleet.is_held())
             .map(|(token, flight)| (*token, flight, !matches!(flight.lead, Lead::Elsewhere)))
             .filter(|(_, flight, here)| {
                 let margin = if *here { flight.lease.div_f32(2.0) } else { Duration::ZERO };

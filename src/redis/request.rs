@@ -6,7 +6,7 @@
 //!
 //! Commands are checked too: behind the bridge is a connection that others use as well, and `SELECT`, `MULTI` or
 //! `QUIT` would change it for all of them. What may pass is what the plugin sends: `GET key`,
-//! `SET key value PX milliseconds [NX]`, `APPEND key value`, `PEXPIRE key milliseconds`, `DEL key …`, and `EVAL` of the two
+//! `SET key value PX milliseconds [NX]`, `APPEND key value`, `PEXPIRE key milliseconds`, `DEL key …`, and `EVAL` of the
 //! scripts in [`super::script`], to the letter; each of them gets exactly one reply.
 
 use super::bridge::CloseReason;
@@ -150,6 +150,7 @@ fn is_permitted(words: &[&[u8]]) -> bool {
         match arguments {
             [script::RELEASE, b"1", _, _] => true,
             [script::RENEW, b"1", _, _, lifetime] => is_milliseconds(lifetime),
+            [script::MARK, b"1", _, _, _] => true,
             _ => false,
         }
     } else {

@@ -1,11 +1,15 @@
-//! The two things the plugin has Redis do that no single command does: change a value only while it is still ours.
+//! What the plugin has Redis do that no single command does: change a value only while it is what it is believed to be.
 //!
-//! A lease may have ended and be another's by the time its former holder speaks of it again. So both compare the
-//! holder's token and act in one step. Each has one key, as Redis Cluster asks of a script.
+//! A lease may have ended and be another's by the time its former holder speaks of it again. So each script compares
+//! `KEYS[1]` with `ARGV[1]` and acts in one step, and answers 0 if it is another. Each has one key, as Redis Cluster asks
+//! of a script.
 
-/// Prolongs `KEYS[1]` to `ARGV[2]` milliseconds if it holds `ARGV[1]`: 1, or 0 if it does not.
+/// Prolongs the value to `ARGV[2]` milliseconds: 1.
 pub const RENEW: &[u8] =
     b"if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('PEXPIRE',KEYS[1],ARGV[2]) end return 0";
-/// Deletes `KEYS[1]` if it holds `ARGV[1]`: 1, or 0 if it does not.
+/// Deletes the value: 1.
 pub const RELEASE: &[u8] =
     b"if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0";
+/// Appends `ARGV[2]` to the value: its length then.
+pub const MARK: &[u8] =
+    b"if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('APPEND',KEYS[1],ARGV[2]) end return 0";

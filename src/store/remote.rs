@@ -9,6 +9,7 @@ use crate::config::plan::L2;
 use crate::http::key::Digest;
 use crate::redis::{self, Reply};
 use crate::store::entry::Entry;
+use crate::store::leases::{self, Said, Wish};
 use crate::store::variants::{Index, Publication};
 use crate::time::{Wall, millis};
 
@@ -36,21 +37,30 @@ pub enum Written {
     Refused,
 }
 
-/// Asks both tiers.
-pub fn lookup(namespace: &str, digest: Digest) -> Vec<u8> {
-    let mut pipeline = Vec::new();
+/// Asks both tiers, and first for a lease, if one is wished for: thus whoever gets it sees what its last holder stored.
+pub fn lookup(namespace: &str, digest: Digest, wish: Option<&Wish>) -> Vec<u8> {
+    let mut pipeline = wish.map(|wish| leases::take(namespace, wish)).unwrap_or_default();
     for tier in TIERS {
         redis::encode(&mut pipeline, &[&b"GET"[..], &key(namespace, tier, digest)]);
     }
     pipeline
 }
 
-/// Reads the answer to [`lookup`].
-pub fn read_lookup(answer: &[u8]) -> Result<Found<'_>, Unavailable> {
-    let replies = redis::replies(answer, TIERS.len()).map_err(|_| Unavailable)?;
+/// Reads the answer to [`lookup`], and what it says of the lease that was wished for.
+pub fn read_lookup<'a>(
+    answer: &'a [u8],
+    wish: Option<&Wish>,
+) -> Result<(Found<'a>, Option<Said<'a>>), Unavailable> {
+    let commands = wish.map_or(0, Wish::commands);
+    let replies = redis::replies(answer, TIERS.len().saturating_add(commands)).map_err(|_| Unavailable)?;
+    let (of_lease, of_tiers) = replies.split_at_checked(commands).ok_or(Unavailable)?;
+    Ok((read_tiers(of_tiers)?, wish.and_then(|_| leases::read_taken(of_lease))))
+}
+
+fn read_tiers<'a>(replies: &[Reply<'a>]) -> Result<Found<'a>, Unavailable> {
     let mut found = Found::default();
     let mut values = [None; TIERS.len()];
-    for (value, reply) in values.iter_mut().zip(&replies) {
+    for (value, reply) in values.iter_mut().zip(replies) {
         match reply {
             Reply::Bulk(bytes) => *value = Some(*bytes),
             Reply::Nil => {}
@@ -134,11 +144,11 @@ pub fn store_variant(
     Some((pipeline, commands))
 }
 
-/// Forgets a key in both tiers; one command.
+/// Forgets a key in both tiers, and who fetches it; one command.
 pub fn delete(namespace: &str, digest: Digest) -> (Vec<u8>, usize) {
     let mut pipeline = Vec::new();
     let [l2, l3] = TIERS.map(|tier| key(namespace, tier, digest));
-    redis::encode(&mut pipeline, &[&b"DEL"[..], &l2, &l3]);
+    redis::encode(&mut pipeline, &[&b"DEL"[..], &l2, &l3, &leases::key(namespace, digest)]);
     (pipeline, 1)
 }
 
@@ -150,16 +160,14 @@ pub fn read_written(answer: &[u8], commands: usize) -> Result<Written, Unavailab
         match reply {
             // None is the answer to SET NX where something is.
             Reply::Simple(_) | Reply::Integer(_) | Reply::Nil => {}
-            Reply::Error(text) if REFUSALS.iter().any(|refusal| text.starts_with(refusal)) => {
-                written = Written::Refused;
-            }
+            Reply::Error(text) if is_refusal(text) => written = Written::Refused,
             _ => return Err(Unavailable),
         }
     }
     Ok(written)
 }
 
-fn key(namespace: &str, tier: &str, digest: Digest) -> Vec<u8> {
+pub(super) fn key(namespace: &str, tier: &str, digest: Digest) -> Vec<u8> {
     let mut key = Vec::with_capacity(namespace.len().saturating_add(36));
     key.extend_from_slice(namespace.as_bytes());
     key.extend_from_slice(tier.as_bytes());
@@ -169,8 +177,12 @@ fn key(namespace: &str, tier: &str, digest: Digest) -> Vec<u8> {
 
 const TIERS: [&str; 2] = [":2:", ":3:"];
 
-/// Redis is there and says no: out of memory, a replica, misconfigured persistence, no permission.
-const REFUSALS: [&[u8]; 4] = [b"OOM", b"READONLY", b"MISCONF", b"NOPERM"];
+/// Whether an error says that Redis is there and will not: out of memory, a replica, misconfigured persistence, no
+/// permission, no such command.
+pub(super) fn is_refusal(error: &[u8]) -> bool {
+    let refusals: [&[u8]; 5] = [b"OOM", b"READONLY", b"MISCONF", b"NOPERM", b"ERR unknown command"];
+    refusals.iter().any(|refusal| error.starts_with(refusal))
+}
 
 #[cfg(test)]
 mod tests;

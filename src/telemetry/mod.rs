@@ -66,6 +66,12 @@ pub enum Occurrence {
     FlightLed,
     /// A leader was lost and a waiter took its place, or the waiters competed anew.
     FlightLost,
+    /// A flight got its key's lease from Redis.
+    LeaseTaken,
+    /// A flight found its key's lease with another Envoy, and waits for that.
+    LeaseAwaited,
+    /// A lease ended before its flight did.
+    LeaseLost,
     /// An entry was put into L1.
     L1Stored,
     /// An entry was driven out of L1 to make room.
@@ -98,9 +104,12 @@ pub enum Occurrence {
 
 impl Occurrence {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::FlightLed,
         Self::FlightLost,
+        Self::LeaseTaken,
+        Self::LeaseAwaited,
+        Self::LeaseLost,
         Self::L1Stored,
         Self::L1Evicted,
         Self::VariantEvicted,
@@ -122,6 +131,9 @@ impl Occurrence {
         match self {
             Self::FlightLed => "breakwater.flights.led",
             Self::FlightLost => "breakwater.flights.lost",
+            Self::LeaseTaken => "breakwater.leases.taken",
+            Self::LeaseAwaited => "breakwater.leases.awaited",
+            Self::LeaseLost => "breakwater.leases.lost",
             Self::L1Stored => "breakwater.l1.stored",
             Self::L1Evicted => "breakwater.l1.evicted",
             Self::VariantEvicted => "breakwater.variants.evicted",

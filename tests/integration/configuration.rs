@@ -19,7 +19,7 @@ async fn a_wrong_configuration_is_refused_with_all_its_mistakes_each_with_its_pa
                     "early_refresh": 11, "request_directives": "obey", "etag": true, "tags": "Cache-Tag",
                     "max_variants": 0, "key": {"body": {"methods": ["GET"]}},
                 },
-                "coalesce": {"scope": "fleet", "max_waiters": 0},
+                "coalesce": {"scope": "globe", "max_waiters": 0},
                 "breaker": {"failure_rate": 1.5},
             },
             "rules": [

@@ -78,7 +78,7 @@ async fn a_wave_on_a_second_envoy_reads_redis_once_and_the_upstream_never() {
 
     assert!(answers.iter().all(|answer| answer.status == 200 && answer.body == [b'x'; 9_000]));
     assert_eq!(origin.total(), 1);
-    assert_eq!(second.stat("redis.l2.command.get.total").await, 2, "L2 and L3, once");
+    assert_eq!(second.stat("redis.l2.command.get.total").await, 3, "L2, L3 and the lease, once");
     assert_eq!(second.vm_failures().await, 0);
 }
 

@@ -87,9 +87,10 @@ impl Judge {
             && elsewhere.any(|revoked| settled(revoked.at) && let_go(revoked.at))
     }
 
-    /// Whether stale answers are excused.
+    /// Whether stale answers are excused. Those who waited for another Envoy's fetch are told of its failure.
     fn is_failing(&self, client: &Client, now: Duration) -> bool {
-        self.failed_at.get(&client.request.envoy).is_some_and(|at| now <= *at + STALE_AFTER_FAILURE)
+        let told = |envoy: usize| self.terms.l2 || envoy == client.request.envoy;
+        self.failed_at.iter().any(|(envoy, at)| told(*envoy) && now <= *at + STALE_AFTER_FAILURE)
     }
 
     /// What was not the client's own request must be fresh, or still under way when it came, and newer than writes.
@@ -116,8 +117,8 @@ impl Judge {
         let fresh = now <= completed + said.lifetime + window + Duration::from_millis(50);
         if !waited && !fresh && !self.is_failing(client, now) {
             let what = format!(
-                "{:?} got answer {serial} as of {as_of}, complete since {completed:?}, stale",
-                client.id
+                "{:?} got answer {serial} as of {as_of}, complete since {completed:?}, stale: {:?}",
+                client.id, client.head
             );
             return breach(Promise::Fresh, what);
         }

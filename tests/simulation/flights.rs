@@ -26,12 +26,17 @@ impl Judge {
             // Either of them has waited long enough, or found no place to wait.
             && !flight.alone
             && !self.goes_alone(asked, world)
-            // Known, on this Envoy, for answers that not all may share.
-            && !self.unshared.contains(&place)
+            // Known, on this Envoy or by what another's flight left, for answers that not all may share.
+            && !self.is_unshared(&place)
             && !self.varied.contains(&place.1)
             // A write parts those who came before it from those who come after; a leader may have come before it and
             // ask the upstream after it.
             && !self.is_parted(&place, asked, other)
+    }
+
+    fn is_unshared(&self, place: &(usize, String)) -> bool {
+        let told = |envoy: usize| self.terms.l2 || envoy == place.0;
+        self.unshared.iter().any(|(envoy, url)| told(*envoy) && *url == place.1)
     }
 
     fn is_being_replaced(&self, serial: u64, now: Duration) -> bool {

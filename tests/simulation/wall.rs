@@ -19,7 +19,7 @@ fn the_wall_holds() {
 #[test]
 fn the_seeds_try_everything() {
     let mut sums = BTreeMap::new();
-    for seed in 0..150 {
+    for seed in 0..300 {
         let world = run(seed, worker, Reach::Envoy, false).expect("a seed that holds");
         assert_eq!(world.late_actions(), 0, "seed {seed}: who is gone is not answered");
         for (name, value) in (0..2).flat_map(|envoy| world.metrics(envoy)) {
@@ -43,6 +43,9 @@ fn the_seeds_try_everything() {
     let occurrences = [
         "flights.led",
         "flights.lost",
+        "leases.taken",
+        "leases.awaited",
+        "leases.lost",
         "l1.stored",
         "l1.evicted",
         "l2.failed",
@@ -75,7 +78,7 @@ fn configuration(terms: &Terms) -> String {
     let scope = match terms.scope {
         Reach::Nowhere => "off",
         Reach::Worker => "worker",
-        Reach::Envoy => "instance",
+        Reach::Envoy => "fleet",
     };
     let ms = |duration: std::time::Duration| format!("{}ms", duration.as_millis());
     let object = terms.max_object_bytes / 1024;

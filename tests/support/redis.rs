@@ -50,8 +50,18 @@ impl Redis {
         String::from_utf8_lossy(&reply[..length]).into_owned()
     }
 
-    /// All keys, in order.
+    /// The keys of all entries, in order.
     pub async fn keys(&self) -> Vec<String> {
+        let is_entry = |key: &String| !key.contains(":lock:");
+        self.all_keys().await.into_iter().filter(is_entry).collect()
+    }
+
+    /// The keys of all leases, and of what is left for those who await one, in order.
+    pub async fn leases(&self) -> Vec<String> {
+        self.all_keys().await.into_iter().filter(|key| key.contains(":lock:")).collect()
+    }
+
+    async fn all_keys(&self) -> Vec<String> {
         let reply = self.command(&["KEYS", "*"]).await;
         let mut keys: Vec<String> =
             reply.lines().skip(1).filter(|line| !line.starts_with('$')).map(str::to_owned).collect();

@@ -60,7 +60,7 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
         ],
     );
     assert_told(
-        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","etag":true,"key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"fleet","lease":"1h","max_waiters":1.5,"wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1s","enabled":0}}}"#.as_bytes(),
+        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","etag":true,"key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"globe","lease":"1h","max_waiters":1.5,"wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1s","enabled":0}}}"#.as_bytes(),
         &[
             r#"defaults.cache.enabled: found "true"; allowed: true or false; write it without quotes, or leave the field out for true"#,
             r#"defaults.cache.default_ttl: found "5 s"; allowed: a duration from 0s to 366d in d, h, m, s or ms; write a number and its unit without spaces, or leave the field out for 0s"#,
@@ -69,9 +69,9 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
             r#"defaults.cache.key.cookies[0]: found "a b"; allowed: the name of a cookie; change it, or remove it"#,
             "defaults.cache.key.cookies[1]: found true; allowed: the name of a cookie; put it in quotes, or remove it",
             r#"defaults.cache.etag: found true; allowed: "off" or "generate"; change it, or leave the field out for "off""#,
-            r#"defaults.coalesce.scope: found "fleet"; allowed: "off" or "worker" or "instance", since fleet is not available in this version; change it, or leave the field out for "instance""#,
+            r#"defaults.coalesce.scope: found "globe"; allowed: "off" or "worker" or "instance" or "fleet"; change it, or leave the field out for "fleet""#,
             "defaults.coalesce.wait_timeout: found null; allowed: a duration from 1ms to 10m in d, h, m, s or ms; change it, or leave the field out for 5s",
-            r#"defaults.coalesce.lease: found "1h"; allowed: a duration from 100ms to 10m in d, h, m, s or ms; change it, or leave the field out for 10s"#,
+            r#"defaults.coalesce.lease: found "1h"; allowed: a duration from 100ms to 10m in d, h, m, s or ms; change it, or leave the field out for 2s"#,
             "defaults.coalesce.max_waiters: found 1.5; allowed: a whole number from 1 to 1000000; change it, or leave the field out for 1024",
             "defaults.breaker.enabled: found 0; allowed: true or false; change it, or leave the field out for true",
             r#"defaults.breaker.window: found "1.5"; allowed: a duration from 1s to 10m in d, h, m, s or ms; write the unit, as in "100ms" or "5m", or leave the field out for 10s"#,

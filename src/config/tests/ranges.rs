@@ -181,7 +181,6 @@ fn a_later_field_takes_its_value_without_effect_alone() {
         ("mode", vec![json!("enforce")], vec![json!("shadow"), json!(1)]),
         ("l2.encryption", vec![json!({})], vec![json!({"keys": ["k"]}), json!("k")]),
         ("admin.path", vec![], vec![json!("/.breakwater/")]),
-        ("defaults.coalesce.scope", vec![json!("instance")], vec![json!("fleet")]),
         ("defaults.breaker.outlier_sigma", vec![], vec![json!(3.0)]),
         ("defaults.breaker.slow_call", vec![], vec![json!("1s")]),
         ("rules.[].rollout", vec![json!(100), json!(100.0), json!("100.0")], vec![json!(99), json!("all")]),

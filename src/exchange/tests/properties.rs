@@ -11,7 +11,9 @@ enum Happening {
     Led(Option<Stored>),
     Watching,
     Apart,
-    Found(Option<(Stored, Origin)>),
+    Found(Option<(Stored, Origin)>, Said),
+    Again,
+    Failed,
     Unavailable,
     Admitted(bool),
     Refused,
@@ -44,6 +46,32 @@ impl Stored {
             Self::Past => entry(-600, ""),
             Self::OtherVary => entry(60, "de"),
             Self::Garbage => Rc::new(b"BW\x01".to_vec()),
+        }
+    }
+}
+
+/// What a lookup may say of the lease.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Nothing,
+    Ours,
+    Elsewhere,
+    Answer(Stored),
+    Alone(Reason),
+    Failed,
+}
+
+impl Said {
+    fn standing(self) -> Standing {
+        match self {
+            Self::Nothing => Standing::Unasked,
+            Self::Ours => Standing::Ours,
+            Self::Elsewhere => Standing::Elsewhere,
+            Self::Answer(stored) => {
+                Standing::Ended(Outcome::Answer(Answer::new(Origin::Upstream, stored.bytes())))
+            }
+            Self::Alone(reason) => Standing::Ended(Outcome::Alone(reason)),
+            Self::Failed => Standing::Ended(Outcome::Failed(503)),
         }
     }
 }
@@ -90,11 +118,16 @@ impl Happening {
         Some(match self {
             Self::Routed(_) | Self::Led(_) | Self::Watching | Self::Apart => return None,
             Self::Admitted(_) | Self::Refused => return None,
-            Self::Found(found) => Event::Found(match found {
-                Some((stored, origin)) => Lookup::Found(stored.bytes(), origin),
-                None => Lookup::Nothing,
-            }),
-            Self::Unavailable => Event::Found(Lookup::Unavailable),
+            Self::Found(found, standing) => {
+                let lookup = match found {
+                    Some((stored, origin)) => Lookup::Found(stored.bytes(), origin),
+                    None => Lookup::Nothing,
+                };
+                Event::Found(lookup, standing.standing())
+            }
+            Self::Again => Event::Again,
+            Self::Failed => Event::Ended(Outcome::Failed(503)),
+            Self::Unavailable => Event::Found(Lookup::Unavailable, Standing::Unasked),
             Self::Head(status, statement, length) => {
                 let status = status.to_string();
                 let length = length.map(|length| length.to_string());
@@ -135,6 +168,17 @@ fn stored() -> impl Strategy<Value = Stored> {
     prop::sample::select(vec![Stored::Fresh, Stored::Stale, Stored::Past, Stored::OtherVary, Stored::Garbage])
 }
 
+fn said() -> impl Strategy<Value = Said> {
+    prop_oneof![
+        2 => Just(Said::Nothing),
+        2 => Just(Said::Ours),
+        3 => Just(Said::Elsewhere),
+        1 => stored().prop_map(Said::Answer),
+        1 => prop::sample::select(vec![Reason::Private, Reason::Authorization]).prop_map(Said::Alone),
+        1 => Just(Said::Failed),
+    ]
+}
+
 fn happening() -> impl Strategy<Value = Happening> {
     let origin = || prop::sample::select(vec![Origin::L2, Origin::L3]);
     let status = || prop::sample::select(vec![200_u16, 204, 206, 304, 404, 500, 503]);
@@ -144,7 +188,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => prop::option::weighted(0.2, stored()).prop_map(Happening::Led),
         3 => Just(Happening::Watching),
         1 => Just(Happening::Apart),
-        3 => prop::option::of((stored(), origin())).prop_map(Happening::Found),
+        4 => (prop::option::of((stored(), origin())), said()).prop_map(|(found, said)| Happening::Found(found, said)),
+        2 => Just(Happening::Again),
+        1 => Just(Happening::Failed),
         1 => Just(Happening::Unavailable),
         4 => any::<bool>().prop_map(Happening::Admitted),
         1 => Just(Happening::Refused),
@@ -161,12 +207,13 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 fn driven() -> impl Strategy<Value = Driven> {
-    (0..REQUESTS.len(), prop::option::of(stored()), any::<bool>(), any::<bool>()).prop_map(
-        |(request, held, remote, enabled)| {
+    (0..REQUESTS.len(), prop::option::of(stored()), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(request, held, remote, enabled, fleet)| {
             let (method, more) = REQUESTS[request];
             let mut driven = Driven::holding(method, more, held.map(Stored::bytes));
             driven.remote = remote;
             driven.rule.cache.enabled = enabled;
+            driven.rule.coalesce.scope = if fleet { Scope::Fleet } else { Scope::Instance };
             driven
         },
     )
@@ -244,7 +291,7 @@ proptest! {
                 awaited.admission |= matches!(action, Action::Admit);
                 tally.count(action);
             }
-            awaited.parked = driven.exchange.is_waiting();
+            awaited.parked = matches!(driven.exchange.phase, Phase::Waiting { .. });
             if driven.exchange.is_over() {
                 awaited = Awaited::default();
             }

@@ -6,7 +6,7 @@ use super::*;
 fn a_stale_copy_stands_in_for_a_failure_only_within_stale_if_error() {
     for (later, expected) in [
         (54_999, "record failure, serve stale for 503, end with stale for 503"),
-        (55_000, "record failure, relay upstream-failed"),
+        (55_000, "record failure, end failed 503, relay upstream-failed"),
     ] {
         let mut driven = Driven::holding("GET", &[], Some(stale())).fetches();
         driven.now = Wall(NOW.0 + later);
@@ -30,6 +30,11 @@ fn a_failure_is_not_remembered() {
     }
 }
 
+/// After another leader, for whom all waited, was failed.
+fn second() -> Driven {
+    Driven::get().waits().after([Event::Ended(Outcome::Failed(503)), led(), nothing(), admitted()])
+}
+
 #[test]
 fn a_failure_is_kept_only_for_as_long_as_it_says_itself() {
     for (more, expected) in [
@@ -37,14 +42,27 @@ fn a_failure_is_kept_only_for_as_long_as_it_says_itself() {
         (&[("etag", "\"1\"")], "end with upstream 503"),
         (&[("cache-control", "max-age=60")], "keep, end with upstream 503"),
     ] {
-        let mut driven = Driven::get().fetches().after([head("503", more), piece(1)]);
+        let mut driven = second().after([head("503", more), piece(1)]);
         assert_eq!(words(&driven.on(Event::Complete)), expected, "{more:?}");
     }
 }
 
 #[test]
-fn a_failure_that_may_not_be_shared_is_told_the_waiters_without_a_byte_of_it() {
-    let actions = Driven::get().fetches().on(head("503", &[("set-cookie", "a=b")]));
+fn a_first_failure_is_told_at_its_head_and_each_waiter_tries_once_more() {
+    let mut leader = Driven::get().fetches();
+    let actions = leader.on(head("503", &[]));
+    assert_eq!(words(&actions), "record failure, end failed 503, relay upstream-failed");
+    let mut waiter = Driven::get().waits();
+    assert_eq!(words(&waiter.on(Event::Ended(Outcome::Failed(503)))), "join");
+    waiter.on(watching());
+    assert_eq!(words(&waiter.on(Event::Ended(Outcome::Failed(502)))), "serve failed(502) 502");
+    let kept = Driven::get().fetches().on(head("503", &[("cache-control", "max-age=1")]));
+    assert_eq!(words(&kept), "record failure, relay stored", "what may be kept is no chance");
+}
+
+#[test]
+fn a_second_failure_that_may_not_be_shared_is_told_the_waiters_without_a_byte_of_it() {
+    let actions = second().on(head("503", &[("set-cookie", "a=b")]));
     assert_eq!(words(&actions), "record failure, end with failed(503) 503, relay set-cookie");
 }
 

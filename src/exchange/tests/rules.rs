@@ -162,7 +162,10 @@ fn without_redis_what_l1_holds_counts_as_long_as_it_is_fresh() {
     held.remote = false;
     assert_eq!(words(&held.after([routed()]).on(led())), "admit");
     let mut broken = Driven::holding("GET", &[], Some(super::fresh())).leads();
-    assert_eq!(words(&broken.on(Event::Found(Lookup::Unavailable))), "serve l1 200, end with l1 200");
+    assert_eq!(
+        words(&broken.on(Event::Found(Lookup::Unavailable, Standing::Unasked))),
+        "serve l1 200, end with l1 200"
+    );
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn what_l1_held_is_not_served_once_its_resource_changed_while_redis_was_asked() 
     {
         let mut driven = Driven::holding("GET", &[], Some(fresh())).leads();
         driven.exchange.drop_outdated(Wall(changed_at));
-        assert_eq!(words(&driven.on(Event::Found(Lookup::Unavailable))), expected);
+        assert_eq!(words(&driven.on(Event::Found(Lookup::Unavailable, Standing::Unasked))), expected);
     }
 }
 

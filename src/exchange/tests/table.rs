@@ -4,7 +4,7 @@
 //! table. When a change of behaviour is meant, the failing test prints the new table to be put there.
 
 use super::*;
-use crate::config::plan::Fallback;
+use crate::config::plan::{Fallback, Scope};
 use std::fmt::Write;
 
 type Arrange = fn() -> Driven;
@@ -38,12 +38,30 @@ fn beside(held: Held) -> Driven {
     holding(held).after([routed(), watching_a_refresh()])
 }
 
+/// Leads for its Envoy, and looks whether the fleet's lease is to be had.
+fn of_fleet(held: Option<Held>) -> Driven {
+    in_fleet(Driven::holding("GET", &[], held)).leads()
+}
+
+fn in_fleet(mut driven: Driven) -> Driven {
+    driven.rule.coalesce.scope = Scope::Fleet;
+    driven
+}
+
+fn said(standing: Standing) -> Event {
+    Event::Found(Lookup::Nothing, standing)
+}
+
+fn left(outcome: Outcome) -> Event {
+    said(Standing::Ended(outcome))
+}
+
 fn no_fallback(mut driven: Driven) -> Driven {
     driven.rule.breaker.fallback = Fallback::Error;
     driven
 }
 
-const SITUATIONS: [(&str, Arrange); 35] = [
+const SITUATIONS: [(&str, Arrange); 44] = [
     ("arrived", || Driven::get()),
     ("arrived, a stale copy held", || holding(stale())),
     ("arrived, a fresh copy held past its time in L1", || holding(fresh())),
@@ -61,6 +79,27 @@ const SITUATIONS: [(&str, Arrange); 35] = [
     ("looking up, leading, a stale copy held", || holding(stale()).leads()),
     ("looking up, leading, a fresh copy held", || holding(fresh()).leads()),
     ("looking up, leading, only-if-cached", || only_if_cached().leads()),
+    ("looking up with the lease, leading", || of_fleet(None)),
+    ("looking up with the lease, leading, a stale copy held", || of_fleet(Some(stale()))),
+    ("looking up without the lease, for a fresh copy is held", || of_fleet(Some(fresh()))),
+    ("looking up with the lease, seen a failure", || {
+        let mut driven = in_fleet(Driven::get()).waits();
+        driven.on(Event::Ended(Outcome::Failed(503)));
+        driven.after([led()])
+    }),
+    ("looking up with the lease, with Authorization", || {
+        in_fleet(Driven::new("GET", &[("authorization", "x")])).leads()
+    }),
+    ("looking up with the lease, a refresh", || {
+        let mut driven = in_fleet(holding(stale()));
+        driven.exchange.sender = Sender::Refresh(NOW);
+        driven.leads()
+    }),
+    ("awaiting", || of_fleet(None).after([said(Standing::Elsewhere)])),
+    ("awaiting, a stale copy held", || of_fleet(Some(stale())).after([said(Standing::Elsewhere)])),
+    ("waiting, seen a failure", || {
+        Driven::get().waits().after([Event::Ended(Outcome::Failed(503)), watching()])
+    }),
     ("asking for itself", || Driven::get().after([Event::Routed(Route::Upstream)])),
     ("asking, leading", || Driven::get().leads().after([nothing()])),
     ("asking, leading, a stale copy held", || holding(stale()).leads().after([nothing()])),
@@ -83,7 +122,7 @@ const SITUATIONS: [(&str, Arrange); 35] = [
     ("ended", || Driven::get().fetches().after([Event::Gone])),
 ];
 
-const EVENTS: [(&str, Happen); 43] = [
+const EVENTS: [(&str, Happen); 52] = [
     ("routed into a flight", routed),
     ("routed to the tiers", || Event::Routed(Route::Lookup)),
     ("routed to the upstream", || Event::Routed(Route::Upstream)),
@@ -99,7 +138,17 @@ const EVENTS: [(&str, Happen); 43] = [
     ("found of another Vary", || found(entry(60, "de"), Origin::L2)),
     ("found garbage", || found(Rc::new(b"garbage".to_vec()), Origin::L2)),
     ("found nothing", nothing),
-    ("tiers unavailable", || Event::Found(Lookup::Unavailable)),
+    ("tiers unavailable", || Event::Found(Lookup::Unavailable, Standing::Unasked)),
+    ("found nothing, the lease is ours", || said(Standing::Ours)),
+    ("found nothing, the lease is another's", || said(Standing::Elsewhere)),
+    ("found nothing, an answer left", || left(Outcome::Answer(Answer::new(Origin::Upstream, stale())))),
+    ("found nothing, an answer of another Vary left", || {
+        left(Outcome::Answer(Answer::new(Origin::Upstream, entry(60, "de"))))
+    }),
+    ("found nothing, left to go alone", || left(Outcome::Alone(Reason::NoStore))),
+    ("found nothing, left for Authorization", || left(Outcome::Alone(Reason::Authorization))),
+    ("found nothing, a failure left", || left(Outcome::Failed(503))),
+    ("time to look again", || Event::Again),
     ("admitted", admitted),
     ("admitted without a breaker", || Event::Admitted(None)),
     ("refused", refused),
@@ -129,6 +178,7 @@ const EVENTS: [(&str, Happen); 43] = [
     ("told an answer, stale", || told(Origin::StaleOnError(503), stale())),
     ("told garbage", || told(Origin::Upstream, Rc::new(Vec::new()))),
     ("told to go alone", || Event::Ended(Outcome::Alone(Reason::NoStore))),
+    ("told of a failure", || Event::Ended(Outcome::Failed(503))),
     ("told the leader is lost", || Event::Ended(Outcome::Lost)),
     ("waited long enough", || Event::TimedOut),
     ("gone", || Event::Gone),
@@ -141,7 +191,11 @@ fn state(exchange: &Exchange) -> String {
     let phase = match &exchange.phase {
         Phase::Arrived { held } => format!("arrived{}", holds(held)),
         Phase::Waiting { .. } => "waiting".into(),
-        Phase::LookingUp { token, held } => format!("looking up{}{}", lead(token), holds(held)),
+        Phase::LookingUp { token, held, leases } => {
+            let wish = if *leases { " with the lease" } else { "" };
+            format!("looking up{wish}{}{}", lead(token), holds(held))
+        }
+        Phase::Awaiting { held, .. } => format!("awaiting, leads{}", holds(held)),
         Phase::Asking { token, held } => format!("asking{}{}", lead(token), holds(held)),
         Phase::Fetching { token, held, permit, .. } => {
             let permit = if permit.is_some() { "" } else { ", no permit" };
@@ -160,7 +214,8 @@ fn state(exchange: &Exchange) -> String {
         Some(true) => ", collapsed",
         Some(false) => ", not collapsed",
     };
-    format!("{phase} ({}{collapsed})", exchange.why.word())
+    let failure = if exchange.seen_failure { ", seen a failure" } else { "" };
+    format!("{phase} ({}{collapsed}{failure})", exchange.why.word())
 }
 
 #[test]
@@ -174,7 +229,7 @@ fn every_event_in_every_phase_does_what_the_table_says() {
             let actions = driven.on(happen());
             let after = state(&driven.exchange);
             if before != after || !actions.is_empty() {
-                let line = format!("  {event:34} {after:54} {}", words(&actions));
+                let line = format!("  {event:45} {after:64} {}", words(&actions));
                 writeln!(table, "{}", line.trim_end()).unwrap();
             }
         }

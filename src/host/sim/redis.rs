@@ -3,7 +3,6 @@
 //! It reads the pipelines itself rather than with the plugin's codec, so that a mistake there cannot cancel out.
 
 use super::rng::Rng;
-use crate::redis::script;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -121,16 +120,22 @@ impl Redis {
         }
     }
 
-    /// Of Lua it knows the scripts there are.
+    /// Of Lua it knows one sentence: a command on a value that is still what somebody says.
     fn eval(&mut self, text: &[u8], key: &[u8], arguments: &[&[u8]], now: Duration) -> Vec<u8> {
-        let is_holder =
-            arguments.first().is_some_and(|token| self.value(key, now).is_some_and(|held| held == *token));
-        match (text, arguments) {
-            (script::RENEW, [_, _]) | (script::RELEASE, [_]) if !is_holder => b":0\r\n".to_vec(),
-            (script::RENEW, [_, ms]) => self.expire(key, ms, now),
-            (script::RELEASE, [_]) => self.execute(&[b"DEL", key], now),
-            _ => b"-ERR Error compiling script (new function)\r\n".to_vec(),
+        let Some((command, words)) = std::str::from_utf8(text).ok().and_then(sentence) else {
+            return b"-ERR Error compiling script (new function)\r\n".to_vec();
+        };
+        let said = arguments.first();
+        if self.value(key, now).is_none_or(|held| said.is_none_or(|said| held != *said)) {
+            return b":0\r\n".to_vec();
         }
+        let word = |word: &str| match word.strip_prefix("ARGV[").and_then(|n| n.strip_suffix(']')) {
+            Some(n) => arguments.get(n.parse::<usize>().ok()?.checked_sub(1)?).copied(),
+            None => (word == "KEYS[1]").then_some(key),
+        };
+        let words: Option<Vec<&[u8]>> = words.split(',').map(word).collect();
+        let words = [vec![command.as_bytes()], words.unwrap_or_default()].concat();
+        self.execute(&words, now)
     }
 
     fn append(&mut self, key: &[u8], more: &[u8], now: Duration) -> Vec<u8> {
@@ -173,6 +178,12 @@ impl Redis {
         self.values.insert(key.to_vec(), (value.to_vec(), end));
         b"+OK\r\n".to_vec()
     }
+}
+
+/// Command and arguments of `if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('…',…) end return 0`.
+fn sentence(lua: &str) -> Option<(&str, &str)> {
+    let call = lua.strip_prefix("if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('")?;
+    call.strip_suffix(") end return 0")?.split_once("',")
 }
 
 /// Splits the first command off a pipeline.

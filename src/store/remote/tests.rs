@@ -43,7 +43,7 @@ fn entry(body: &[u8]) -> Entry<'_> {
 
 #[test]
 fn both_tiers_are_asked_in_one_pipeline() {
-    let text = String::from_utf8(lookup("bw", DIGEST)).unwrap();
+    let text = String::from_utf8(lookup("bw", DIGEST, None)).unwrap();
     let hex = "ab".repeat(16);
     assert_eq!(
         text,
@@ -53,6 +53,7 @@ fn both_tiers_are_asked_in_one_pipeline() {
 
 #[test]
 fn a_lookup_is_two_values_or_unavailable() {
+    let read_lookup = |answer| read_lookup(answer, None).map(|(found, _)| found);
     assert_eq!(read_lookup(b"$1\r\nx\r\n$-1\r\n"), Ok(Found { l2: Some(b"x"), l3: None, wrong_type: false }));
     assert_eq!(
         read_lookup(b"-WRONGTYPE x\r\n$1\r\ny\r\n"),
@@ -133,7 +134,7 @@ proptest! {
     #[test]
     fn any_answer_is_found_values_or_unavailable(answer in any_answer(), commands in 0_usize..4) {
         let _ = read_written(&answer, commands);
-        let Ok(found) = read_lookup(&answer) else { return Ok(()) };
+        let Ok((found, _)) = read_lookup(&answer, None) else { return Ok(()) };
         let (first, length) = decode(&answer).unwrap().unwrap();
         let (second, _) = decode(&answer[length..]).unwrap().unwrap();
         for (value, frame) in [(found.l2, first), (found.l3, second)] {
@@ -150,12 +151,13 @@ proptest! {
     #[test]
     fn what_is_written_is_what_is_asked_for(namespace in "[a-z:]{1,6}", digest in any::<[u8; 16]>(), body in prop::collection::vec(any::<u8>(), 0..40), now in 0_u64..80_000) {
         let (digest, entry) = (Digest(digest), entry(&body));
-        let asked = lookup(&namespace, digest);
+        let asked = lookup(&namespace, digest, None);
         prop_assert!(passes(&asked));
         let names: Vec<_> = commands(&asked).into_iter().map(|words| words[1].clone()).collect();
         let (gone, count) = delete(&namespace, digest);
         prop_assert!(passes(&gone));
-        prop_assert_eq!(commands(&gone), [[vec![b"DEL".to_vec()], names.clone()].concat()]);
+        let lease = leases::key(&namespace, digest);
+        prop_assert_eq!(commands(&gone), [[vec![b"DEL".to_vec()], names.clone(), vec![lease]].concat()]);
         prop_assert_eq!(count, 1);
         let Some((pipeline, count)) = store(&namespace, digest, &l2(), &entry, Wall(now)) else {
             prop_assert!(now >= 70_000);

@@ -1,0 +1,278 @@
+//! The lease of the fleet, as far as a worker takes part: wished for with a lookup, renewed on the tick, given back when
+//! the flight has ended.
+//!
+//! It belongs to the flight, not to the request that leads it: when a leader's client goes, the next leads on under the
+//! same lease. It is given back only when all is in Redis that those who wait on other Envoys shall find, and Redis has
+//! said so; for lease and entry may stand on two servers.
+//!
+//! A wait is looked after here too: when to ask Redis again, and a tick short enough for that.
+
+use super::tasks::Task;
+use super::tiers::Purpose;
+use super::{Slot, Worker};
+use crate::config::plan::Rule;
+use crate::flight::lease::{self, LEFT_FOR, Lease, Name, Standing};
+use crate::flight::message::{decode_outcome, encode_outcome};
+use crate::flight::table::Flight;
+use crate::flight::{Answer, Origin, Outcome, Token};
+use crate::host::{Host, StreamId, TICK};
+use crate::http::key::Digest;
+use crate::store::Entry;
+use crate::store::leases::{self, Said, Wish};
+use crate::telemetry::Occurrence;
+use crate::time::{Mono, Wall};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What one worker knows of leases.
+pub(super) struct Leases {
+    /// This worker's number in the fleet.
+    worker: u64,
+    /// Who looks again when.
+    pub(super) looks: BTreeSet<(Mono, StreamId)>,
+    /// How long fetches take lately, by rule.
+    usual: Vec<Option<Duration>>,
+    /// The interval of the tick.
+    interval: Duration,
+}
+
+/// A lease to be given back.
+#[derive(Clone, Debug)]
+pub(super) struct Release {
+    pub(super) digest: Digest,
+    name: Name,
+    /// What is to be left for those who wait, before.
+    left: Option<Vec<u8>>,
+}
+
+impl Leases {
+    pub(super) fn new(worker: u64, rules: usize) -> Self {
+        Self { worker, looks: BTreeSet::new(), usual: vec![None; rules], interval: TICK }
+    }
+}
+
+impl<H: Host> Worker<H> {
+    /// The wish for a flight's lease, unless it has it.
+    pub(super) fn wish(&mut self, token: Token) -> Option<Wish> {
+        let name = Name::new(self.leases.worker, token);
+        let flight = self.flights.table.flight(token).filter(|flight| !flight.in_fleet.is_held())?;
+        let wish =
+            Wish { digest: flight.digest, name, lease: flight.lease, awaited: flight.in_fleet.awaited() };
+        if wish.awaited.is_none() {
+            *self.flights.table.lease(token)? = Lease::Asked;
+        }
+        Some(wish)
+    }
+
+    /// What Redis said to a flight's wish that was sent at `asked_at`. Nothing that became untrue at `changed_at` is
+    /// believed.
+    pub(super) fn stands(
+        &mut self,
+        token: Token,
+        said: Option<Said<'_>>,
+        asked_at: Mono,
+        changed_at: Wall,
+    ) -> Standing {
+        let own = Name::new(self.leases.worker, token);
+        let Some(lease) = self.flights.table.lease(token) else { return Standing::Unasked };
+        let Some(said) = said else {
+            // The wish may have been heard all the same.
+            return if lease.is_held() { Standing::Ours } else { Standing::Unasked };
+        };
+        let former = *lease;
+        *lease = match (said.holder, former) {
+            (Some(holder), _) if holder == own => Lease::Held(asked_at),
+            (Some(holder), Lease::Awaited { holder: awaited, since, .. }) if holder == awaited => {
+                Lease::Awaited { holder, since, seen: Some(asked_at) }
+            }
+            (Some(holder), _) => Lease::Awaited { holder, since: asked_at, seen: None },
+            // What stands there is no lease of this version.
+            (None, _) => Lease::None,
+        };
+        let stands = match *lease {
+            Lease::Held(_) => Standing::Ours,
+            Lease::Awaited { .. } => Standing::Elsewhere,
+            Lease::None | Lease::Asked => Standing::Unasked,
+        };
+        if lease.awaited() != former.awaited() || lease.is_held() {
+            match stands {
+                Standing::Ours => self.counters.occurred(Occurrence::LeaseTaken),
+                Standing::Elsewhere => self.counters.occurred(Occurrence::LeaseAwaited),
+                Standing::Unasked | Standing::Ended(_) => {}
+            }
+        }
+        let Lease::Awaited { seen, .. } = former else { return stands };
+        let Some(outcome) = said.left.and_then(|left| read_left(left, seen)) else { return stands };
+        match is_for_this(&outcome, seen, changed_at, self.host.wall()) {
+            true => Standing::Ended(outcome),
+            // That flight is over, and its lease in nobody's way.
+            false if stands == Standing::Elsewhere => Standing::Unasked,
+            false => stands,
+        }
+    }
+
+    /// A leader waits for another Envoy's fetch.
+    pub(super) fn await_lease(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule, token: Token) {
+        let now = self.host.mono();
+        let since = match self.flights.table.flight(token).map(|flight| flight.in_fleet) {
+            Some(Lease::Awaited { since, .. }) => since,
+            _ => now,
+        };
+        let usual = self.leases.usual.get(slot.exchange.rule).copied().flatten();
+        let pause = lease::pause(now.since(since), usual, self.chance.bits());
+        self.leases.looks.insert((now.after(pause), stream));
+        self.deadline(stream, slot, rule);
+    }
+
+    /// On the tick: who is to look again.
+    pub(super) fn look_again_at(&mut self, now: Mono) {
+        let later = self.leases.looks.split_off(&(now.after(Duration::from_millis(1)), StreamId(0)));
+        let due = std::mem::replace(&mut self.leases.looks, later);
+        if !due.is_empty() {
+            self.later(Task::Look(due.into_iter().map(|(_, stream)| stream).collect()));
+        }
+    }
+
+    /// Has the tick come when the next one is to look again, and no sooner. Not from the tick itself.
+    pub(super) fn keep_pace(&mut self) {
+        let now = self.host.mono();
+        let until = |(at, _): &(Mono, StreamId)| at.since(now).clamp(Duration::from_millis(1), TICK);
+        let interval = self.leases.looks.first().map_or(TICK, until);
+        if interval != self.leases.interval {
+            self.leases.interval = interval;
+            self.host.tick_every(interval);
+        }
+    }
+
+    /// Whether the tick is shorter than it needs to be.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.leases.looks.is_empty() && self.leases.interval != TICK
+    }
+
+    /// On the tick: a lease is prolonged while the fetch goes on.
+    pub(super) fn renew_lease(&mut self, token: Token, digest: Digest, lease: Duration) {
+        if self.flights.table.lease(token).is_some_and(|lease| lease.is_held()) {
+            let name = Name::new(self.leases.worker, token);
+            let pipeline = leases::renew(&self.plan.namespace, digest, name, lease);
+            if self.tiers.can_ask() {
+                self.call(&pipeline, Purpose::Renew(token));
+            }
+        }
+    }
+
+    /// A lease was prolonged, or is another's by now: the fetch goes on, and is not in anybody's way.
+    pub(super) fn renewed(&mut self, token: Token, own: bool) {
+        if let Some(lease) = self.flights.table.lease(token).filter(|lease| lease.is_held() && !own) {
+            *lease = Lease::None;
+            self.counters.occurred(Occurrence::LeaseLost);
+        }
+    }
+
+    /// A flight has ended: its lease is given back as soon as what it brought is in Redis.
+    pub(super) fn settle_lease(&mut self, token: Token, flight: &Flight<StreamId>, outcome: &Outcome) {
+        if !flight.in_fleet.may_be_held() {
+            return;
+        }
+        let release = Release {
+            digest: flight.digest,
+            name: Name::new(self.leases.worker, token),
+            left: self.left(outcome).filter(|_| flight.in_fleet.is_held() && is_for_others(outcome)),
+        };
+        let lasts = match outcome {
+            Outcome::Answer(answer) => Entry::read(&answer.entry)
+                .is_some_and(|entry| entry.meta.fresh_until > self.host.wall().after(LEFT_FOR)),
+            Outcome::Alone(_) | Outcome::Failed(_) | Outcome::Lost => false,
+        };
+        // What is stored will be found where all look for it.
+        let release = if lasts { self.tasks.release_after_store(release) } else { Some(release) };
+        if let Some(release) = release {
+            self.later(Task::Release(release));
+        }
+    }
+
+    /// What is left of an outcome, if Redis is to hold so much.
+    fn left(&self, outcome: &Outcome) -> Option<Vec<u8>> {
+        let mut left = LEFT.to_vec();
+        encode_outcome(outcome, &mut left);
+        let most = self.plan.l2.as_ref().map_or(0, |l2| l2.max_object_bytes);
+        u64::try_from(left.len()).is_ok_and(|len| len <= most).then_some(left)
+    }
+
+    /// In a root callback: gives a lease back. Where something is to be left for others, only if there are none.
+    pub(super) fn release(&mut self, release: Release) {
+        // Without Redis it ends by itself.
+        if !self.tiers.can_ask() {
+            return;
+        }
+        let (namespace, digest, name) = (&self.plan.namespace, release.digest, release.name);
+        if release.left.is_some() {
+            let pipeline = leases::release_unawaited(namespace, digest, name);
+            self.call(&pipeline, Purpose::ReleaseUnawaited(release));
+        } else {
+            let pipeline = leases::release(namespace, digest, name);
+            self.call(&pipeline, Purpose::Release);
+        }
+    }
+
+    /// Somebody waits: something is left before the lease is given back.
+    pub(super) fn leave(&mut self, mut release: Release) {
+        if let Some(left) = release.left.take().filter(|_| self.tiers.can_ask()) {
+            let pipeline = leases::leave(&self.plan.namespace, release.name, &left);
+            self.call(&pipeline, Purpose::Leave(release));
+        }
+    }
+
+    /// A flight is about to end: how long it took is what those under the rule take.
+    pub(super) fn learn(&mut self, rule: usize, token: Token, outcome: &Outcome) {
+        let now = self.host.mono();
+        let took = match (outcome, self.flights.table.flight(token).map(|flight| flight.in_fleet)) {
+            (Outcome::Answer(_), Some(Lease::Held(since) | Lease::Awaited { since, .. })) => now.since(since),
+            _ => return,
+        };
+        if let Some(usual) = self.leases.usual.get_mut(rule) {
+            // A quarter of the difference: a few fetches make a habit.
+            let smoothed = |usual: Duration| usual.saturating_mul(3).saturating_add(took).checked_div(4);
+            *usual = usual.map_or(Some(took), smoothed);
+        }
+    }
+}
+
+/// Whether an outcome is news to other Envoys. What was stored is found; the state of a circuit is each one's own.
+fn is_for_others(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Answer(answer) => match answer.origin {
+            Origin::Upstream | Origin::Revalidated { .. } | Origin::StaleOnError(_) | Origin::Failed(_) => {
+                true
+            }
+            Origin::L1 | Origin::L2 | Origin::L3 | Origin::StaleOnOpen | Origin::Refused => false,
+        },
+        Outcome::Alone(_) | Outcome::Failed(_) => true,
+        Outcome::Lost => false,
+    }
+}
+
+/// Reads what a flight has left, which had not ended at `seen`: written by this plugin, but perhaps by another version
+/// of it, or by anybody.
+fn read_left(bytes: &[u8], seen: Option<Mono>) -> Option<Outcome> {
+    match decode_outcome(bytes.strip_prefix(LEFT)?)? {
+        Outcome::Answer(answer) => {
+            Entry::read(&answer.entry)?;
+            // Clocks of two Envoys are not compared; who came since may have come after the answer.
+            Some(Outcome::Answer(Answer { came_before: Some(seen.unwrap_or_default()), ..answer }))
+        }
+        outcome => Some(outcome),
+    }
+}
+
+/// Whether an outcome may concern one who saw the fetch under way at `seen`: it says nothing of a resource that was
+/// changed since, and if its answer is not fresh, it is one that was waited for.
+fn is_for_this(outcome: &Outcome, seen: Option<Mono>, changed_at: Wall, now: Wall) -> bool {
+    match outcome {
+        Outcome::Answer(answer) => Entry::read(&answer.entry).is_some_and(|entry| {
+            entry.requested_at() > changed_at && (seen.is_some() || entry.is_fresh(now))
+        }),
+        Outcome::Alone(_) | Outcome::Failed(_) | Outcome::Lost => true,
+    }
+}
+
+const LEFT: &[u8] = b"BO\x01";
