@@ -82,15 +82,20 @@ impl<H: Host> Worker<H> {
         let former = *lease;
         *lease = match (said.holder, former) {
             (Some(holder), _) if holder == own => Lease::Held(asked_at),
-            (Some(holder), Lease::Awaited { holder: awaited, since, .. }) if holder == awaited => {
-                Lease::Awaited { holder, since, seen: Some(asked_at) }
+            (Some(holder), Lease::Awaited { holder: awaited, since, seen, over }) if holder == awaited => {
+                match said.left {
+                    Some(_) => Lease::Awaited { holder, since, seen, over: over.saturating_add(1) },
+                    None => Lease::Awaited { holder, since, seen: Some(asked_at), over },
+                }
             }
-            (Some(holder), _) => Lease::Awaited { holder, since: asked_at, seen: None },
+            (Some(holder), _) => Lease::Awaited { holder, since: asked_at, seen: None, over: 0 },
             // What stands there is no lease of this version.
             (None, _) => Lease::None,
         };
         let stands = match *lease {
             Lease::Held(_) => Standing::Ours,
+            // Nobody comes to give it back.
+            Lease::Awaited { over: MAX_OVER.., .. } => Standing::Unasked,
             Lease::Awaited { .. } => Standing::Elsewhere,
             Lease::None | Lease::Asked => Standing::Unasked,
         };
@@ -101,25 +106,23 @@ impl<H: Host> Worker<H> {
                 Standing::Unasked | Standing::Ended(_) => {}
             }
         }
-        let Lease::Awaited { seen, .. } = former else { return stands };
-        let Some(outcome) = said.left.and_then(|left| read_left(left, seen)) else { return stands };
-        match is_for_this(&outcome, seen, changed_at, self.host.wall()) {
-            true => Standing::Ended(outcome),
-            // That flight is over, and its lease in nobody's way.
-            false if stands == Standing::Elsewhere => Standing::Unasked,
-            false => stands,
-        }
+        // It is told once.
+        let Lease::Awaited { seen, over: 0, .. } = former else { return stands };
+        let left = said.left.and_then(|left| read_left(left, seen));
+        let now = self.host.wall();
+        left.filter(|outcome| is_for_this(outcome, seen, changed_at, now)).map_or(stands, Standing::Ended)
     }
 
     /// A leader waits for another Envoy's fetch.
     pub(super) fn await_lease(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule, token: Token) {
         let now = self.host.mono();
-        let since = match self.flights.table.flight(token).map(|flight| flight.in_fleet) {
-            Some(Lease::Awaited { since, .. }) => since,
-            _ => now,
-        };
         let usual = self.leases.usual.get(slot.exchange.rule).copied().flatten();
-        let pause = lease::pause(now.since(since), usual, self.chance.bits());
+        let pause = match self.flights.table.flight(token).map(|flight| flight.in_fleet) {
+            Some(Lease::Awaited { since, over: 0, .. }) => {
+                lease::pause(now.since(since), usual, self.chance.bits())
+            }
+            _ => lease::SHORTEST,
+        };
         self.leases.looks.insert((now.after(pause), stream));
         self.deadline(stream, slot, rule);
     }
@@ -275,4 +278,6 @@ fn is_for_this(outcome: &Outcome, seen: Option<Mono>, changed_at: Wall, now: Wal
     }
 }
 
+/// So often a lease is looked at whose fetch has ended, until it is taken to be nobody's.
+const MAX_OVER: u32 = 3;
 const LEFT: &[u8] = b"BO\x01";

@@ -71,6 +71,8 @@ pub enum Lease {
         /// When it was last seen to have left nothing: its fetch had not ended then. That it has the lease does not say so,
         /// for it may not come to give it back.
         seen: Option<Mono>,
+        /// How often what it left was seen: its fetch has ended, and the lease is about to be given back.
+        over: u32,
     },
 }
 
