@@ -1,6 +1,6 @@
 //! What holds where the operator writes nothing, and why.
 
-use crate::config::plan::{Advice, Etag, Fallback, Scope};
+use crate::config::plan::{Advice, Etag, Fallback, Overflow, Scope};
 use crate::http::storing::SetCookie;
 use std::time::Duration;
 
@@ -62,6 +62,10 @@ pub const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const LEASE: Duration = Duration::from_secs(2);
 /// As many streams as a worker can hold for one key without being the outage itself.
 pub const MAX_WAITERS: u32 = 1024;
+/// Sixteen times [`MAX_WAITERS`]: however many URLs a wave asks for, a worker holds no more.
+pub const ALL_WAITERS: u32 = 16_384;
+/// Who installs a cache does not expect it to refuse what the upstream may well bear.
+pub const OVERFLOW: Overflow = Overflow::Upstream;
 
 /// A failing upstream is the case the plugin is for.
 pub const BREAKER_ENABLED: bool = true;

@@ -40,6 +40,8 @@ pub const WAIT_TIMEOUT: RangeInclusive<Duration> = MS..=Duration::from_secs(600)
 pub const LEASE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 /// Bounds what one key can hold.
 pub const MAX_WAITERS: RangeInclusive<u32> = 1..=1_000_000;
+/// Bounds what all keys together can hold; the same numbers, for one key may be all there is.
+pub const ALL_WAITERS: RangeInclusive<u32> = MAX_WAITERS;
 /// The window is kept in buckets of a tenth; finer ones hold nothing.
 pub const WINDOW: RangeInclusive<Duration> = SECOND..=Duration::from_secs(600);
 /// More calls than a window can hold would never trip.

@@ -17,6 +17,8 @@ pub struct Plan {
     pub l2: Option<L2>,
     /// Envoy cluster that leads back into this Envoy, for refreshes in the background; `None`: none are made.
     pub refresh: Option<String>,
+    /// Waiters of all keys together in one worker.
+    pub max_waiters: u32,
     /// The rules in the operator's order; the first match wins.
     pub rules: Vec<Rule>,
     /// What applies where no rule matches; named `default`.
@@ -147,6 +149,15 @@ pub enum Scope {
     Fleet,
 }
 
+/// What a request does that finds no place to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// It goes to the upstream.
+    Upstream,
+    /// It is answered 503.
+    Refuse,
+}
+
 /// Coalescing under a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coalesce {
@@ -156,8 +167,10 @@ pub struct Coalesce {
     pub wait_timeout: Duration,
     /// How long a leader that gives no sign of life is believed in.
     pub lease: Duration,
-    /// Waiters per key in one worker; one more goes to the upstream.
+    /// Waiters per key in one worker.
     pub max_waiters: u32,
+    /// What one more does, of the key or of all.
+    pub overflow: Overflow,
 }
 
 /// What is answered when the circuit is open.

@@ -6,7 +6,7 @@
 use crate::config::cursor::Cursor;
 use crate::config::errors::quoted;
 use crate::config::kinds::{CountIn, DurationIn, Flag, NumberIn, OneOf, Share, SizeIn, Written};
-use crate::config::plan::{Advice, Breaker, Cache, Coalesce, Etag, Fallback, Scope};
+use crate::config::plan::{Advice, Breaker, Cache, Coalesce, Etag, Fallback, Overflow, Scope};
 use crate::config::{defaults, forms, limits};
 use crate::http::StoringPolicy;
 use crate::http::key::{BodySpec, Identity, KeySpec, QuerySpec};
@@ -55,6 +55,7 @@ impl Policy {
                 wait_timeout: defaults::WAIT_TIMEOUT,
                 lease: defaults::LEASE,
                 max_waiters: defaults::MAX_WAITERS,
+                overflow: defaults::OVERFLOW,
             },
             breaker: Breaker {
                 enabled: defaults::BREAKER_ENABLED,
@@ -184,6 +185,7 @@ fn coalesce(at: &mut Cursor<'_>, base: &Coalesce, l2_timeout: Option<Duration>) 
         wait_timeout: at.field_or("wait_timeout", base.wait_timeout, &DurationIn(limits::WAIT_TIMEOUT)),
         lease: at.field_or("lease", base.lease, &lease_in),
         max_waiters: at.field_or("max_waiters", base.max_waiters, &CountIn(limits::MAX_WAITERS)),
+        overflow: at.field_or("overflow", base.overflow, &OVERFLOWS),
     };
     // What a rule takes over unchanged was weighed in `defaults`, unless it had no effect there.
     let weighed_here = at.wrote("lease") || base.scope == Scope::Off;
@@ -233,6 +235,9 @@ const SCOPES: OneOf<Scope> = OneOf {
     ],
     later: &[],
 };
+
+const OVERFLOWS: OneOf<Overflow> =
+    OneOf { words: &[("upstream", Overflow::Upstream), ("refuse", Overflow::Refuse)], later: &[] };
 
 const ADVICE: OneOf<Advice> =
     OneOf { words: &[("ignore", Advice::Ignore), ("honor", Advice::Honor)], later: &[] };

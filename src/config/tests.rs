@@ -26,6 +26,7 @@ fn stated_defaults() -> Plan {
         l1: L1 { ttl: Duration::from_millis(100), max_bytes: 64 << 20, max_object_bytes: 256 << 10 },
         l2: None,
         refresh: None,
+        max_waiters: 16_384,
         rules: Vec::new(),
         default_rule: Rule {
             name: "default".into(),
@@ -62,6 +63,7 @@ fn stated_defaults() -> Plan {
                 wait_timeout: secs(5),
                 lease: secs(2),
                 max_waiters: 1024,
+                overflow: Overflow::Upstream,
             },
             breaker: Breaker {
                 enabled: true,
@@ -90,7 +92,7 @@ fn nothing_written_gives_the_stated_defaults() {
 #[test]
 fn the_defaults_written_out_change_nothing() {
     let text = r#"{
-        "mode": "enforce", "namespace": "bw",
+        "mode": "enforce", "namespace": "bw", "max_waiters": 16384,
         "l1": {"ttl": "100ms", "max_bytes": "64MiB", "max_object_bytes": "256KiB"},
         "defaults": {
             "cache": {"enabled": true, "default_ttl": "0s", "stale_while_revalidate": "0s", "stale_if_error": "1h",
@@ -99,7 +101,8 @@ fn the_defaults_written_out_change_nothing() {
                 "tags": ["Cache-Tag", "Surrogate-Key", "Cache-Groups"], "max_variants": 16, "tell_key": false,
                 "key": {"query": {"ignore": [], "sort": true}, "headers": [], "cookies": [],
                     "body": {"methods": [], "max_bytes": "64KiB"}}},
-            "coalesce": {"scope": "fleet", "wait_timeout": "5s", "lease": "2s", "max_waiters": 1024},
+            "coalesce": {"scope": "fleet", "wait_timeout": "5s", "lease": "2s", "max_waiters": 1024,
+                "overflow": "upstream"},
             "breaker": {"enabled": true, "window": "10s", "min_requests": 20, "consecutive_failures": 5,
                 "failure_rate": 0.5, "open_for": "5s", "max_open_for": "5m", "half_open_probes": 3,
                 "fallback": "stale"}
@@ -215,7 +218,7 @@ fn a_rule_builds_on_defaults_field_by_field() {
              "match": {"hosts": ["API.Example.com.", "*.Example.org", "2001:DB8::1", "[2001:db8:0::2]"],
                        "path": {"template": "/users/{id}/"}, "methods": ["get", "HEAD"]},
              "cache": {"enabled": false, "key": {"headers": [], "cookies": ["Sid"], "identity": {"cookie": "Sid"}}},
-             "coalesce": {"scope": "off"},
+             "coalesce": {"scope": "off", "overflow": "refuse"},
              "breaker": {"fallback": "error"}}]}"#,
     );
     let [plain, own] = &plan.rules[..] else { panic!("two rules") };
@@ -235,7 +238,8 @@ fn a_rule_builds_on_defaults_field_by_field() {
         ..default.cache.key.clone()
     };
     assert_eq!(own.cache, Cache { enabled: false, key, ..default.cache.clone() });
-    assert_eq!(own.coalesce, Coalesce { scope: Scope::Off, ..default.coalesce });
+    let coalesce = Coalesce { scope: Scope::Off, overflow: Overflow::Refuse, ..default.coalesce };
+    assert_eq!(own.coalesce, coalesce);
     assert_eq!(own.breaker, Breaker { fallback: Fallback::Error, ..default.breaker });
 }
 

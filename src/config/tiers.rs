@@ -1,7 +1,7 @@
-//! The outermost object: the namespace, the tiers, the way to refresh, and then policy and rules.
+//! The outermost object: the namespace, the tiers, the way to refresh, what a worker may hold, and then policy and rules.
 
 use crate::config::cursor::Cursor;
-use crate::config::kinds::{DurationIn, SizeIn, Written};
+use crate::config::kinds::{CountIn, DurationIn, SizeIn, Written};
 use crate::config::plan::{L1, L2, Plan};
 use crate::config::policy::Policy;
 use crate::config::{defaults, forms, limits, rules};
@@ -19,10 +19,12 @@ pub(super) fn plan(at: &mut Cursor<'_>) -> Plan {
     let l2 = redis_tiers(at);
     let refresh = at.section("refresh", |at| at.field("cluster", &forms::CLUSTER));
     at.section("admin", |at| at.later_at_all("path"));
+    let all_waiters = CountIn(limits::ALL_WAITERS);
+    let max_waiters = at.field_or("max_waiters", defaults::ALL_WAITERS, &all_waiters);
     let l2_timeout = l2.as_ref().map(|l2| l2.timeout);
     let policy = at.section("defaults", |at| Policy::read(at, &Policy::shipped(), l2_timeout));
     let rules = rules::rules(at, &policy, l2_timeout);
-    Plan { namespace, l1, l2, refresh, rules, default_rule: rules::default_rule(policy) }
+    Plan { namespace, l1, l2, refresh, max_waiters, rules, default_rule: rules::default_rule(policy) }
 }
 
 fn l1(at: &mut Cursor<'_>) -> L1 {

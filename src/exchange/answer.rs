@@ -125,6 +125,25 @@ pub(super) fn refusal(key: Option<&Key>, retry_after: Duration, now: Wall) -> An
     )
 }
 
+/// As many wait as may, and the rule spares the upstream the rest: 503, and to come again in a second, when those who
+/// wait will have their answer.
+pub(super) fn crowded(key: Option<&Key>, now: Wall) -> Answer {
+    let mut proxy_status = Vec::new();
+    ProxyError::ProxyInternalResponse.write("too many wait for the same", &mut proxy_status);
+    own(
+        key,
+        503,
+        &[
+            (b"retry-after", b"1"),
+            (b"proxy-status", &proxy_status),
+            (b"cache-control", b"no-store"),
+            (b"content-type", b"text/plain"),
+        ],
+        b"Too many requests wait for an answer already. Try again in a moment.\n",
+        now,
+    )
+}
+
 /// The upstream failed another's request, and its answer is that client's alone. Whoever waited for it would only add
 /// to the load on a failing upstream: they are told the status, and nothing of the answer.
 pub(super) fn failed(key: Option<&Key>, status: u16, now: Wall) -> Answer {

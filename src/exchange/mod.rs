@@ -184,6 +184,14 @@ impl Exchange {
                 self.phase = Phase::Waiting { token, place };
                 vec![Action::Park]
             }
+            // ## Arrived => Ended: what it asks for is being fetched, and as many wait for that as may
+            (Phase::Arrived { .. }, Event::Apart(Reason::TooManyWaiters)) if self.sender.is_refresh() => {
+                vec![Action::Serve(answer::needless(self.key(), context.now))]
+            }
+            (Phase::Arrived { .. }, Event::Apart(Reason::TooManyWaiters)) if self.is_turned_away(context) => {
+                self.why = Reason::TooManyWaiters;
+                vec![Action::Serve(answer::crowded(self.key(), context.now))]
+            }
             // ## Arrived => Asking: no place in a flight
             (Phase::Arrived { held }, Event::Apart(reason)) => {
                 self.why = reason;

@@ -2,6 +2,7 @@
 
 use super::{Action, Context, Event, Exchange, Formation, Held, Phase, Route, Sender, answer, serve_all};
 use crate::breaker;
+use crate::config::plan::Overflow;
 use crate::flight::{Origin, Outcome, Token};
 use crate::http::key::Digest;
 use crate::http::{Reason, vary};
@@ -105,6 +106,11 @@ impl Exchange {
             Origin::StaleOnError(_) | Origin::Failed(_) => Reason::UpstreamFailed,
             Origin::Upstream | Origin::Revalidated { .. } | Origin::L1 | Origin::L2 | Origin::L3 => self.why,
         };
+    }
+
+    /// Whether one that finds no place to wait is refused. Who asks not to be sent to the upstream has an answer already.
+    pub(super) fn is_turned_away(&self, context: &Context<'_>) -> bool {
+        context.rule.coalesce.overflow == Overflow::Refuse && !self.request.directives.only_if_cached
     }
 
     /// Whether a client leaves a refresh's flight: L1 holds what may answer it, if Redis says so too.

@@ -10,7 +10,7 @@ use crate::exchange::{Event, Exchange, Formation, Held};
 use crate::flight::message::Message;
 use crate::flight::remembered::{Concerns, Remembered};
 use crate::flight::stripe::{self, Joined, Settled, WorkerId};
-use crate::flight::table::{Flight, Lead, Table};
+use crate::flight::table::{Flight, Lead, Room, Table};
 use crate::flight::{Outcome, Token};
 use crate::host::{Host, QueueId, StreamId};
 use crate::http::key::{Digest, Key};
@@ -47,7 +47,8 @@ impl<H: Host> Worker<H> {
         if let Some(token) = self.joinable(digest, key) {
             return Some(self.wait(stream, slot, rule, token));
         }
-        let Some(me) = self.me() else { return Some(Event::Apart(Reason::TooManyWaiters)) };
+        // Whom nobody can wake does not fly; it was no other waiter that kept it out.
+        let Some(me) = self.me() else { return Some(Event::Apart(slot.exchange.why)) };
         let now = self.host.mono();
         let lease_until = now.after(rule.coalesce.lease);
         self.flights.count = self.flights.count.wrapping_add(1);
@@ -97,7 +98,9 @@ impl<H: Host> Worker<H> {
     }
 
     fn wait(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule, token: Token) -> Event {
-        let Some(place) = self.flights.table.wait(token, stream, rule.coalesce.max_waiters) else {
+        let [per_flight, in_all] = [rule.coalesce.max_waiters, self.plan.max_waiters]
+            .map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        let Some(place) = self.flights.table.wait(token, stream, Room { per_flight, in_all }) else {
             return Event::Apart(Reason::TooManyWaiters);
         };
         self.deadline(stream, slot, rule);

@@ -97,7 +97,7 @@ pub enum Origin {
     StaleOnError(u16),
     /// A stale copy, because the circuit is open.
     StaleOnOpen,
-    /// The plugin's own refusal: the circuit is open and there is no copy.
+    /// The plugin's own refusal: the circuit is open and there is no copy, or as many wait as may.
     Refused,
     /// The plugin's own word for an answer of the upstream that is not to be passed on, with this status: a failure,
     /// or a 304 about another response.

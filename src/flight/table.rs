@@ -50,6 +50,17 @@ pub struct Table<S> {
     flights: BTreeMap<Token, Flight<S>>,
     joinable: BTreeMap<Digest, Token>,
     next_place: u64,
+    /// Waiters of all flights.
+    waiting: usize,
+}
+
+/// How many may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// In one flight.
+    pub per_flight: usize,
+    /// In all flights together.
+    pub in_all: usize,
 }
 
 impl<S> Flight<S> {
@@ -77,7 +88,7 @@ impl<S> Flight<S> {
 
 impl<S> Default for Table<S> {
     fn default() -> Self {
-        Self { flights: BTreeMap::new(), joinable: BTreeMap::new(), next_place: 0 }
+        Self { flights: BTreeMap::new(), joinable: BTreeMap::new(), next_place: 0, waiting: 0 }
     }
 }
 
@@ -93,22 +104,23 @@ impl<S: Copy> Table<S> {
         self.flights.entry(token).or_insert(flight);
     }
 
-    /// Adds a waiter; its place, or `None` if `max_waiters` wait already or there is no such flight.
-    pub fn wait(&mut self, token: Token, stream: S, max_waiters: u32) -> Option<u64> {
+    /// Adds a waiter; its place, or `None` if there is no room for another or no such flight.
+    pub fn wait(&mut self, token: Token, stream: S, room: Room) -> Option<u64> {
         let flight = self.flights.get_mut(&token)?;
-        if flight.waiters.len() >= usize::try_from(max_waiters).unwrap_or(usize::MAX) {
+        if flight.waiters.len() >= room.per_flight || self.waiting >= room.in_all {
             return None;
         }
         let place = self.next_place;
         self.next_place = self.next_place.wrapping_add(1);
         flight.waiters.insert(place, stream);
+        self.waiting = self.waiting.saturating_add(1);
         Some(place)
     }
 
     /// A waiter leaves.
     pub fn leave(&mut self, token: Token, place: u64) {
-        if let Some(flight) = self.flights.get_mut(&token) {
-            flight.waiters.remove(&place);
+        if self.flights.get_mut(&token).and_then(|flight| flight.waiters.remove(&place)).is_some() {
+            self.waiting = self.waiting.saturating_sub(1);
         }
     }
 
@@ -127,6 +139,7 @@ impl<S: Copy> Table<S> {
         }
         let (_, stream) = flight.waiters.pop_first()?;
         flight.lead = Lead::Here(stream);
+        self.waiting = self.waiting.saturating_sub(1);
         Some(stream)
     }
 
@@ -143,6 +156,7 @@ impl<S: Copy> Table<S> {
     /// A flight ends here: takes it out with those who wait in it.
     pub fn end(&mut self, token: Token) -> Option<Flight<S>> {
         let flight = self.flights.remove(&token)?;
+        self.waiting = self.waiting.saturating_sub(flight.waiters.len());
         if self.joinable.get(&flight.digest) == Some(&token) {
             self.joinable.remove(&flight.digest);
         }
@@ -181,21 +195,22 @@ impl<S: Copy> Table<S> {
             .collect()
     }
 
-    /// Number of flights and of waiters in all of them.
-    pub fn counts(&self) -> (usize, usize) {
-        let waiters =
-            self.flights.values().fold(0usize, |sum, flight| sum.saturating_add(flight.waiters.len()));
-        (self.flights.len(), waiters)
+    /// Number of waiters in all flights.
+    pub fn waiting(&self) -> usize {
+        self.waiting
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cases;
+    use proptest::prelude::*;
 
     const KEY: Digest = Digest([1; 16]);
     const T: Token = Token(5);
     const LEASE: Duration = Duration::from_millis(100);
+    const AMPLE: Room = Room { per_flight: 9, in_all: 9 };
 
     fn led_by(stream: u32) -> Table<u32> {
         let mut table = Table::default();
@@ -206,18 +221,33 @@ mod tests {
     #[test]
     fn waiters_are_taken_up_to_the_limit_and_no_further() {
         let mut table = led_by(1);
-        assert!(table.wait(T, 2, 2).is_some());
-        assert!(table.wait(T, 3, 2).is_some());
-        assert_eq!(table.wait(T, 4, 2), None);
-        assert_eq!(table.counts(), (1, 2));
+        let room = Room { per_flight: 2, in_all: 9 };
+        assert!(table.wait(T, 2, room).is_some());
+        assert!(table.wait(T, 3, room).is_some());
+        assert_eq!(table.wait(T, 4, room), None);
+        assert_eq!(table.waiting(), 2);
+    }
+
+    #[test]
+    fn waiters_of_all_flights_together_are_taken_up_to_the_limit_and_no_further() {
+        let mut table = led_by(1);
+        table.enter(Token(6), Flight::new(Digest([2; 16]), Lead::Elsewhere, true, Wall(0), Mono(90), LEASE));
+        let room = Room { per_flight: 9, in_all: 2 };
+        let place = table.wait(T, 2, room).unwrap();
+        assert!(table.wait(Token(6), 3, room).is_some());
+        assert_eq!([T, Token(6)].map(|token| table.wait(token, 4, room)), [None; 2]);
+        table.leave(T, place);
+        table.leave(T, place);
+        assert_eq!(table.waiting(), 1, "who has left does not leave again");
+        assert!(table.wait(T, 4, room).is_some());
     }
 
     #[test]
     fn the_waiter_that_came_first_takes_a_lost_lead() {
         let mut table = led_by(1);
-        let gone = table.wait(T, 2, 9).unwrap();
-        table.wait(T, 3, 9).unwrap();
-        table.wait(T, 4, 9).unwrap();
+        let gone = table.wait(T, 2, AMPLE).unwrap();
+        table.wait(T, 3, AMPLE).unwrap();
+        table.wait(T, 4, AMPLE).unwrap();
         table.leave(T, gone);
         assert_eq!(table.promote(T), None, "the lead is taken");
         assert!(table.vacate(T));
@@ -229,7 +259,7 @@ mod tests {
     #[test]
     fn a_closed_flight_ends_for_those_in_it_and_lets_a_new_one_stand() {
         let mut table = led_by(1);
-        table.wait(T, 2, 9).unwrap();
+        table.wait(T, 2, AMPLE).unwrap();
         table.close(KEY);
         assert_eq!(table.joinable(KEY), None);
         table.enter(Token(6), Flight::new(KEY, Lead::Here(3), true, Wall(0), Mono(100), LEASE));
@@ -254,5 +284,29 @@ mod tests {
         let mut table = led_by(1);
         assert!(!table.vacate(T));
         assert_eq!(table.promote(T), None);
+    }
+
+    proptest! {
+        #![proptest_config(cases(256))]
+
+        #[test]
+        fn as_many_are_counted_as_wait(steps in prop::collection::vec((0_u8..6, 1_u64..4, 0_u64..9), 0..60)) {
+            let mut table = Table::default();
+            let room = Room { per_flight: 3, in_all: 5 };
+            for (stream, (step, token, place)) in (0_u32..).zip(steps) {
+                let token = Token(token);
+                let lead = if token == T { Lead::Elsewhere } else { Lead::Here(stream) };
+                match step {
+                    0 => table.enter(token, Flight::new(KEY, lead, true, Wall(0), Mono(90), LEASE)),
+                    1 | 2 => drop(table.wait(token, stream, room)),
+                    3 => table.leave(token, place),
+                    4 => drop((table.vacate(token), table.promote(token))),
+                    _ => drop(table.end(token)),
+                }
+                let waiters = table.flights.values().map(|flight| flight.waiters.len());
+                prop_assert_eq!(table.waiting(), waiters.sum::<usize>());
+                prop_assert!(table.waiting() <= room.in_all);
+            }
+        }
     }
 }

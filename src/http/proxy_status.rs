@@ -11,6 +11,8 @@ pub enum ProxyError {
     DestinationUnavailable,
     /// The upstream answered, but not as HTTP has it.
     HttpProtocolError,
+    /// The answer is this proxy's own; the upstream was not asked, and there may be nothing wrong with it.
+    ProxyInternalResponse,
 }
 
 impl ProxyError {
@@ -19,6 +21,7 @@ impl ProxyError {
         match self {
             Self::DestinationUnavailable => "destination_unavailable",
             Self::HttpProtocolError => "http_protocol_error",
+            Self::ProxyInternalResponse => "proxy_internal_response",
         }
     }
 
@@ -52,6 +55,8 @@ mod tests {
                 "breakwater; error=destination_unavailable; details=\"a\\\"b\"",
             ),
             (ProxyError::DestinationUnavailable, "", "breakwater; error=destination_unavailable"),
+            (ProxyError::HttpProtocolError, "", "breakwater; error=http_protocol_error"),
+            (ProxyError::ProxyInternalResponse, "", "breakwater; error=proxy_internal_response"),
         ] {
             let mut out = Vec::new();
             error.write(details, &mut out);

@@ -64,7 +64,7 @@ pub enum Reason {
     Uncacheable,
     /// The wait took longer than `coalesce.wait_timeout`.
     WaitTimeout,
-    /// As many wait already as `coalesce.max_waiters` allows.
+    /// As many wait already as `coalesce.max_waiters` or `max_waiters` allows.
     TooManyWaiters,
 
     // ## The upstream is failing.

@@ -14,7 +14,7 @@ impl Judge {
             return breach(Promise::Sharing, what);
         }
         if client.fetch.is_none() {
-            self.judge_status(client, now)?;
+            self.judge_status(client, world)?;
         }
         let Some(got) = self.got(client) else { return Ok(()) };
         let told =
@@ -53,10 +53,14 @@ impl Judge {
     }
 
     /// What no answer of the upstream stands behind must have another cause.
-    fn judge_status(&self, client: &Client, now: Duration) -> Result<(), Breach> {
-        let status = client.status().unwrap_or_default();
+    fn judge_status(&self, client: &Client, world: &World) -> Result<(), Breach> {
+        let (now, status) = (world.now(), client.status().unwrap_or_default());
+        let refused = self.terms.refuses
+            && status == 503
+            && client.head.as_ref().and_then(|head| head.get("retry-after")) == Some(b"1")
+            && self.is_crowded(client.id, &client.request, world);
         let lost = client.vm_died || client.stream.is_none();
-        if status >= 500 && !lost && !self.is_failing(client, now) {
+        if status >= 500 && !lost && !refused && !self.is_failing(client, now) {
             let what = format!("{:?} got {status}, and nothing has failed", client.id);
             return breach(Promise::Cause, what);
         }

@@ -59,16 +59,30 @@ impl Judge {
         let patient = world.now() + Duration::from_millis(1) < began + self.terms.wait_timeout;
         // Waiters with Authorization, given an answer that is not for them, do not queue for the next one either.
         let unfit = asked.fields.get("authorization").is_some() && self.unauthorized.contains(&path(asked));
-        !patient || unfit || self.waiting(asked, world) >= self.terms.max_waiters
+        let crowded = world.with_client(asked.client, |client| client.request.clone());
+        !patient || unfit || self.is_crowded(asked.client, &crowded.unwrap(), world)
     }
 
-    /// How many other requests for the same URL are held on the same worker, in a flight or leading one.
-    fn waiting(&self, asked: &Asked, world: &World) -> u32 {
+    /// Whether a client may have found no place to wait.
+    pub(super) fn is_crowded(&self, id: ClientId, request: &ClientRequest, world: &World) -> bool {
+        let same = |client: &Client| client.request.fields.get(":path") == request.fields.get(":path");
+        self.waiting(id, request, world, same) >= self.terms.max_waiters
+            || self.waiting(id, request, world, |_| true) >= self.terms.all_waiters
+    }
+
+    /// How many of these other requests are held on the same worker, in a flight or leading one.
+    fn waiting(
+        &self,
+        id: ClientId,
+        request: &ClientRequest,
+        world: &World,
+        these: impl Fn(&Client) -> bool,
+    ) -> u32 {
         let same = |client: &Client| {
-            client.id != asked.client
-                && client.request.envoy == asked.envoy
-                && client.request.worker == asked.worker
-                && client.request.fields.get(":path") == asked.fields.get(":path")
+            client.id != id
+                && client.request.envoy == request.envoy
+                && client.request.worker == request.worker
+                && these(client)
         };
         let upstream: BTreeSet<_> = self.flights.values().map(|flight| flight.asked.client).collect();
         let held = self.due_at.keys().filter(|client| !upstream.contains(client));

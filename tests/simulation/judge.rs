@@ -2,7 +2,7 @@
 
 use crate::origin::{Made, Origin, SLOWEST};
 use crate::scenario::{MARK, REFETCH, Scenario, Terms};
-use breakwater::host::sim::{Asked, Client, ClientId, End, Happening, Stop, World};
+use breakwater::host::sim::{Asked, Client, ClientId, ClientRequest, End, Happening, Stop, World};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;

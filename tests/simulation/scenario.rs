@@ -12,6 +12,10 @@ pub struct Terms {
     pub wait_timeout: Duration,
     pub lease: Duration,
     pub max_waiters: u32,
+    /// Of all keys together.
+    pub all_waiters: u32,
+    /// Whether those who find no place to wait are refused.
+    pub refuses: bool,
     /// How far coalescing reaches.
     pub scope: Reach,
     /// Whether there is an L2, and for how long it is waited for.
@@ -73,10 +77,14 @@ impl Scenario {
             marker: crate::origin::MARKER.to_vec(),
             ..Config::default()
         };
+        // Drawn apart, so that what else a seed stands for does not depend on it.
+        let limits = &mut Rng::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let terms = Terms {
             wait_timeout: MS * *rng.pick(&[400, 2_000, 5_000]).unwrap(),
             lease: MS * *rng.pick(&[500, 2_000, 10_000]).unwrap(),
             max_waiters: *rng.pick(&[3, 1024, 1024]).unwrap(),
+            all_waiters: *limits.pick(&[5, 16_384, 16_384]).unwrap(),
+            refuses: limits.chance(300),
             scope: *rng
                 .pick(&[
                     Reach::Envoy,

@@ -15,6 +15,8 @@ fn terms() -> Terms {
         wait_timeout: MS * 5_000,
         lease: MS * 10_000,
         max_waiters: 1024,
+        all_waiters: 16_384,
+        refuses: false,
         scope: Reach::Envoy,
         l2: false,
         redis_timeout: MS * 50,
@@ -107,6 +109,45 @@ fn one_waiter_more_than_allowed_goes_to_the_upstream() {
         send(&mut world, 0, vec![get(0)]);
         send(&mut world, 10, vec![get(0); waiters]);
         assert_eq!(asked(&mut world), expected, "{waiters} wait");
+    }
+}
+
+#[test]
+fn one_waiter_more_than_allowed_for_all_urls_goes_to_the_upstream() {
+    let get = |worker, url| ClientRequest::new(0, worker, "GET", url);
+    for (waiters, expected) in [(3, 3), (4, 3), (5, 4), (6, 5)] {
+        let mut world = scene(Terms { all_waiters: 4, ..terms() }, |_| answer(200, "max-age=60"));
+        send(&mut world, 0, [get(0, "/a"), get(0, "/b"), get(0, "/c")]);
+        send(&mut world, 10, (0..waiters).map(|n| get(0, ["/a", "/b", "/c"][n % 3])));
+        // Those of the other worker are its own.
+        send(&mut world, 10, vec![get(1, "/a"); 4]);
+        assert_eq!(asked(&mut world), expected, "{waiters} wait");
+    }
+}
+
+#[test]
+fn one_waiter_more_than_allowed_is_refused_where_the_rule_says_so() {
+    let refuses = Terms { max_waiters: 3, refuses: true, ..terms() };
+    let mut world = scene(refuses, |_| answer(200, "max-age=60"));
+    send(&mut world, 0, [get(0)]);
+    let clients = send(&mut world, 10, vec![get(0); 5]);
+    // Who does not want the upstream is told so, as ever.
+    let content = send(&mut world, 20, [get(0).with("cache-control", "only-if-cached")])[0];
+    assert_eq!(asked(&mut world), 1);
+    let clients = clients.into_iter().map(|client| found(&world, client));
+    let (waiters, refused): (Vec<_>, Vec<_>) = clients.partition(|client| client.status() == Some(200));
+    assert_eq!((waiters.len(), refused.len()), (3, 2));
+    for client in refused {
+        let told = ["retry-after", "cache-status", "proxy-status"].map(|name| field(&client, name));
+        let details = "breakwater; error=proxy_internal_response; details=\"too many wait for the same\"";
+        assert_eq!(client.status(), Some(503));
+        assert_eq!(told, ["1", "breakwater; detail=too-many-waiters", details]);
+    }
+    assert_eq!(found(&world, content).status(), Some(504));
+    let counted = world.metrics(0);
+    for (name, expected) in [("requests.refused", 3), ("reasons.too-many-waiters", 2)] {
+        let name = format!("breakwater.{name}.rule.default");
+        assert!(counted.contains(&(name.clone(), expected)), "{name} in {counted:?}");
     }
 }
 

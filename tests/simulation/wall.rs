@@ -37,6 +37,7 @@ fn the_seeds_try_everything() {
         "authorization",
         "vary-star",
         "too-large",
+        "too-many-waiters",
         "upstream-failed",
         "breaker-open",
     ];
@@ -94,6 +95,7 @@ fn configuration(terms: &Terms) -> String {
             "max_bytes": format!("{}KiB", terms.l1_max_bytes / 1024),
             "max_object_bytes": format!("{object}KiB"),
         },
+        "max_waiters": terms.all_waiters,
         "defaults": {
             "cache": {
                 "stale_if_error": ms(terms.stale_if_error),
@@ -105,6 +107,7 @@ fn configuration(terms: &Terms) -> String {
                 "wait_timeout": ms(terms.wait_timeout),
                 "lease": ms(terms.lease),
                 "max_waiters": terms.max_waiters,
+                "overflow": if terms.refuses { "refuse" } else { "upstream" },
             },
             "breaker": {"enabled": terms.breaker, "open_for": "500ms", "max_open_for": "4s"},
         },

@@ -14,10 +14,10 @@ fn an_unknown_field_is_told_with_what_it_may_have_been() {
         &[
             "l1.maxBytes: found an unknown field; allowed: ttl, max_bytes, max_object_bytes; did you mean max_bytes?",
             r#"l1["x\ny\u{2028}"]: found an unknown field; allowed: ttl, max_bytes, max_object_bytes; remove it"#,
-            "cache: found an unknown field; allowed: mode, namespace, l1, l2, l3, refresh, admin, defaults, rules; did you mean defaults.cache?",
-            r#"["extremely_long_unknown_name_that_goes_on_and_on_and_on_and_o…"]: found an unknown field; allowed: mode, namespace, l1, l2, l3, refresh, admin, defaults, rules; remove it"#,
-            "mod: found an unknown field; allowed: mode, namespace, l1, l2, l3, refresh, admin, defaults, rules; did you mean mode?",
-            "namespce: found an unknown field; allowed: mode, namespace, l1, l2, l3, refresh, admin, defaults, rules; did you mean namespace?",
+            "cache: found an unknown field; allowed: mode, namespace, l1, l2, l3, refresh, admin, max_waiters, defaults, rules; did you mean defaults.cache?",
+            r#"["extremely_long_unknown_name_that_goes_on_and_on_and_on_and_o…"]: found an unknown field; allowed: mode, namespace, l1, l2, l3, refresh, admin, max_waiters, defaults, rules; remove it"#,
+            "mod: found an unknown field; allowed: mode, namespace, l1, l2, l3, refresh, admin, max_waiters, defaults, rules; did you mean mode?",
+            "namespce: found an unknown field; allowed: mode, namespace, l1, l2, l3, refresh, admin, max_waiters, defaults, rules; did you mean namespace?",
         ],
     );
     assert_told(
@@ -45,7 +45,7 @@ fn an_unknown_field_is_told_with_what_it_may_have_been() {
 #[test]
 fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
     assert_told(
-        r#"{"mode":"shadow","namespace":"a b","l1":{"ttl":100,"max_bytes":"64","max_object_bytes":"1MB"},"l2":{"cluster":"","timeout":"20s","ttl":"0"},"l3":[],"rules":{}}"#.as_bytes(),
+        r#"{"mode":"shadow","namespace":"a b","max_waiters":"all","l1":{"ttl":100,"max_bytes":"64","max_object_bytes":"1MB"},"l2":{"cluster":"","timeout":"20s","ttl":"0"},"l3":[],"rules":{}}"#.as_bytes(),
         &[
             r#"mode: found "shadow"; allowed: "enforce" alone, since the rest is not available in this version; leave the field out"#,
             r#"namespace: found "a b"; allowed: 1 to 32 letters, digits, _ or -; change it, or leave the field out"#,
@@ -56,11 +56,12 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
             r#"l2.ttl: found "0"; allowed: a duration from 1ms to 366d in d, h, m, s or ms; write the unit, as in "100ms" or "5m", or leave the field out for 5m"#,
             r#"l2.timeout: found "20s"; allowed: a duration from 1ms to 10s in d, h, m, s or ms; change it, or leave the field out for 50ms"#,
             "l3: found a list; allowed: an object; write its fields, or leave the field out",
+            r#"max_waiters: found "all"; allowed: a whole number from 1 to 1000000; change it, or leave the field out for 16384"#,
             "rules: found an object; allowed: a list of at most 256 objects; write a list, or leave the field out",
         ],
     );
     assert_told(
-        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","etag":true,"key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"globe","lease":"1h","max_waiters":1.5,"wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1s","enabled":0}}}"#.as_bytes(),
+        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","etag":true,"key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"globe","lease":"1h","max_waiters":1.5,"overflow":"reject","wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1s","enabled":0}}}"#.as_bytes(),
         &[
             r#"defaults.cache.enabled: found "true"; allowed: true or false; write it without quotes, or leave the field out for true"#,
             r#"defaults.cache.default_ttl: found "5 s"; allowed: a duration from 0s to 366d in d, h, m, s or ms; write a number and its unit without spaces, or leave the field out for 0s"#,
@@ -73,6 +74,7 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
             "defaults.coalesce.wait_timeout: found null; allowed: a duration from 1ms to 10m in d, h, m, s or ms; change it, or leave the field out for 5s",
             r#"defaults.coalesce.lease: found "1h"; allowed: a duration from 100ms to 10m in d, h, m, s or ms; change it, or leave the field out for 2s"#,
             "defaults.coalesce.max_waiters: found 1.5; allowed: a whole number from 1 to 1000000; change it, or leave the field out for 1024",
+            r#"defaults.coalesce.overflow: found "reject"; allowed: "upstream" or "refuse"; change it, or leave the field out for "upstream""#,
             "defaults.breaker.enabled: found 0; allowed: true or false; change it, or leave the field out for true",
             r#"defaults.breaker.window: found "1.5"; allowed: a duration from 1s to 10m in d, h, m, s or ms; write the unit, as in "100ms" or "5m", or leave the field out for 10s"#,
             r#"defaults.breaker.min_requests: found "many"; allowed: a whole number from 1 to 1000000; change it, or leave the field out for 20"#,

@@ -54,7 +54,7 @@ fn members(fields: &Fields) -> Vec<Vec<(String, BareItem)>> {
 
 #[test]
 fn each_origin_has_its_cache_status() {
-    use Reason::{BreakerOpen, OnlyIfCached, Stale, UpstreamFailed, UriMiss, VaryMiss};
+    use Reason::{BreakerOpen, OnlyIfCached, Stale, TooManyWaiters, UpstreamFailed, UriMiss, VaryMiss};
     for (origin, collapsed, why, expected) in [
         (Origin::L1, false, UriMiss, "breakwater; hit; ttl=9; detail=l1"),
         (Origin::L2, false, UriMiss, "breakwater; hit; ttl=9; detail=l2"),
@@ -89,6 +89,7 @@ fn each_origin_has_its_cache_status() {
         (Origin::StaleOnOpen, true, UriMiss, "breakwater; hit; ttl=9; detail=breaker-open"),
         (Origin::Refused, false, BreakerOpen, "breakwater; detail=breaker-open"),
         (Origin::Refused, false, OnlyIfCached, "breakwater; detail=only-if-cached"),
+        (Origin::Refused, false, TooManyWaiters, "breakwater; detail=too-many-waiters"),
     ] {
         let fields = reply(how(origin, collapsed, why), Duration::from_secs(1));
         assert_eq!(text(&fields, "cache-status"), expected);
@@ -147,8 +148,13 @@ fn a_refusal_says_when_to_come_again_and_is_never_too_early() {
 #[test]
 fn an_own_answer_is_whole_and_stored_by_nobody() {
     let refused = refusal(None, Duration::from_secs(5), RECEIVED);
+    let turned_away = crowded(None, RECEIVED);
     let missing = not_cached(None, RECEIVED);
-    for (answer, status, why) in [(refused, 503, Reason::BreakerOpen), (missing, 504, Reason::OnlyIfCached)] {
+    for (answer, status, why) in [
+        (refused, 503, Reason::BreakerOpen),
+        (turned_away, 503, Reason::TooManyWaiters),
+        (missing, 504, Reason::OnlyIfCached),
+    ] {
         assert_eq!(answer.origin, Origin::Refused);
         let entry = Entry::read_foreign(&answer.entry, RECEIVED).unwrap();
         assert_eq!(entry.meta.status, status);
@@ -160,16 +166,21 @@ fn an_own_answer_is_whole_and_stored_by_nobody() {
         assert_eq!(fields.get(b"age"), None, "it was made now");
         assert_eq!(members(&fields).len(), 1);
         assert_eq!(fields.get(b"proxy-status").is_some(), status == 503);
+        assert_eq!(fields.get(b"retry-after").is_some(), status == 503);
     }
 }
 
 #[test]
 fn a_refusals_proxy_status_is_read_by_another_parser() {
-    let answer = refusal(None, Duration::from_secs(5), RECEIVED);
-    let entry = Entry::read(&answer.entry).unwrap();
-    let fields = Fields::from_block(entry.fields.to_vec()).unwrap();
-    let list: List = Parser::new(fields.get(b"proxy-status").unwrap()).parse().unwrap();
-    let [ListEntry::Item(item)] = &list[..] else { panic!("one member") };
-    assert_eq!(item.bare_item.as_token().unwrap().as_str(), "breakwater");
-    assert_eq!(item.params["error"].as_token().unwrap().as_str(), "destination_unavailable");
+    for (answer, error) in [
+        (refusal(None, Duration::from_secs(5), RECEIVED), "destination_unavailable"),
+        (crowded(None, RECEIVED), "proxy_internal_response"),
+    ] {
+        let entry = Entry::read(&answer.entry).unwrap();
+        let fields = Fields::from_block(entry.fields.to_vec()).unwrap();
+        let list: List = Parser::new(fields.get(b"proxy-status").unwrap()).parse().unwrap();
+        let [ListEntry::Item(item)] = &list[..] else { panic!("one member") };
+        assert_eq!(item.bare_item.as_token().unwrap().as_str(), "breakwater");
+        assert_eq!(item.params["error"].as_token().unwrap().as_str(), error);
+    }
 }

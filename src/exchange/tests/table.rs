@@ -4,7 +4,7 @@
 //! table. When a change of behaviour is meant, the failing test prints the new table to be put there.
 
 use super::*;
-use crate::config::plan::{Fallback, Scope};
+use crate::config::plan::{Fallback, Overflow, Scope};
 use std::fmt::Write;
 
 type Arrange = fn() -> Driven;
@@ -61,13 +61,27 @@ fn no_fallback(mut driven: Driven) -> Driven {
     driven
 }
 
-const SITUATIONS: [(&str, Arrange); 44] = [
+fn refusing(mut driven: Driven) -> Driven {
+    driven.rule.coalesce.overflow = Overflow::Refuse;
+    driven
+}
+
+fn refresh() -> Driven {
+    let mut driven = holding(stale());
+    driven.exchange.sender = Sender::Refresh(NOW);
+    driven
+}
+
+const SITUATIONS: [(&str, Arrange); 47] = [
     ("arrived", || Driven::get()),
     ("arrived, a stale copy held", || holding(stale())),
     ("arrived, a fresh copy held past its time in L1", || holding(fresh())),
     ("arrived, a fresh copy held, no Redis", || without_redis(holding(fresh()))),
     ("arrived, a stale copy held, no Redis", || without_redis(holding(stale()))),
     ("arrived, only-if-cached, no Redis", || without_redis(only_if_cached())),
+    ("arrived, those past the limit refused", || refusing(Driven::get())),
+    ("arrived, only-if-cached, those past the limit refused", || refusing(only_if_cached())),
+    ("arrived, a refresh", refresh),
     ("beside a refresh, a fresh copy held", || beside(fresh())),
     ("looking up, leading beside a refresh", || beside(fresh()).after([led()])),
     ("waiting", || Driven::get().waits()),
