@@ -42,6 +42,8 @@ pub const LEASE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duratio
 pub const MAX_WAITERS: RangeInclusive<u32> = 1..=1_000_000;
 /// Bounds what all keys together can hold; the same numbers, for one key may be all there is.
 pub const ALL_WAITERS: RangeInclusive<u32> = MAX_WAITERS;
+/// None at all would be a wait for nothing; beyond what may wait, it is no limit.
+pub const RELEASE_PARALLEL: RangeInclusive<u32> = ALL_WAITERS;
 /// The window is kept in buckets of a tenth; finer ones hold nothing.
 pub const WINDOW: RangeInclusive<Duration> = SECOND..=Duration::from_secs(600);
 /// More calls than a window can hold would never trip.

@@ -171,6 +171,15 @@ pub struct Coalesce {
     pub max_waiters: u32,
     /// What one more does, of the key or of all.
     pub overflow: Overflow,
+    /// Those who waited for an answer that is not for them.
+    pub release: Release,
+}
+
+/// How waiters are let go to the upstream, when the answer is not for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// How many of one worker's are at the upstream at a time; `None`: all at once.
+    pub parallel: Option<u32>,
 }
 
 /// What is answered when the circuit is open.

@@ -6,7 +6,7 @@
 use crate::config::cursor::Cursor;
 use crate::config::errors::quoted;
 use crate::config::kinds::{CountIn, DurationIn, Flag, NumberIn, OneOf, Share, SizeIn, Written};
-use crate::config::plan::{Advice, Breaker, Cache, Coalesce, Etag, Fallback, Overflow, Scope};
+use crate::config::plan::{Advice, Breaker, Cache, Coalesce, Etag, Fallback, Overflow, Release, Scope};
 use crate::config::{defaults, forms, limits};
 use crate::http::StoringPolicy;
 use crate::http::key::{BodySpec, Identity, KeySpec, QuerySpec};
@@ -56,6 +56,7 @@ impl Policy {
                 lease: defaults::LEASE,
                 max_waiters: defaults::MAX_WAITERS,
                 overflow: defaults::OVERFLOW,
+                release: Release { parallel: None },
             },
             breaker: Breaker {
                 enabled: defaults::BREAKER_ENABLED,
@@ -179,6 +180,7 @@ fn body(at: &mut Cursor<'_>, base: &BodySpec) -> BodySpec {
 }
 
 fn coalesce(at: &mut Cursor<'_>, base: &Coalesce, l2_timeout: Option<Duration>) -> Coalesce {
+    at.elsewhere(&[("parallel", "release.parallel")]);
     let lease_in = DurationIn(limits::LEASE);
     let coalesce = Coalesce {
         scope: at.field_or("scope", base.scope, &SCOPES),
@@ -186,6 +188,7 @@ fn coalesce(at: &mut Cursor<'_>, base: &Coalesce, l2_timeout: Option<Duration>) 
         lease: at.field_or("lease", base.lease, &lease_in),
         max_waiters: at.field_or("max_waiters", base.max_waiters, &CountIn(limits::MAX_WAITERS)),
         overflow: at.field_or("overflow", base.overflow, &OVERFLOWS),
+        release: at.section("release", |at| release(at, &base.release)),
     };
     // What a rule takes over unchanged was weighed in `defaults`, unless it had no effect there.
     let weighed_here = at.wrote("lease") || base.scope == Scope::Off;
@@ -224,6 +227,10 @@ fn breaker(at: &mut Cursor<'_>, base: &Breaker) -> Breaker {
     at.later_at_all("outlier_sigma");
     at.later_at_all("slow_call");
     breaker
+}
+
+fn release(at: &mut Cursor<'_>, base: &Release) -> Release {
+    Release { parallel: at.field("parallel", &CountIn(limits::RELEASE_PARALLEL)).or(base.parallel) }
 }
 
 const SCOPES: OneOf<Scope> = OneOf {

@@ -64,6 +64,7 @@ fn stated_defaults() -> Plan {
                 lease: secs(2),
                 max_waiters: 1024,
                 overflow: Overflow::Upstream,
+                release: Release { parallel: None },
             },
             breaker: Breaker {
                 enabled: true,
@@ -102,7 +103,7 @@ fn the_defaults_written_out_change_nothing() {
                 "key": {"query": {"ignore": [], "sort": true}, "headers": [], "cookies": [],
                     "body": {"methods": [], "max_bytes": "64KiB"}}},
             "coalesce": {"scope": "fleet", "wait_timeout": "5s", "lease": "2s", "max_waiters": 1024,
-                "overflow": "upstream"},
+                "overflow": "upstream", "release": {}},
             "breaker": {"enabled": true, "window": "10s", "min_requests": 20, "consecutive_failures": 5,
                 "failure_rate": 0.5, "open_for": "5s", "max_open_for": "5m", "half_open_probes": 3,
                 "fallback": "stale"}
@@ -210,7 +211,7 @@ fn a_rule_builds_on_defaults_field_by_field() {
         "defaults": {
             "cache": {"default_ttl": "7s", "key": {"headers": ["Accept-Language"], "query": {"ignore": ["utm_*"]},
                 "identity": {"header": "Authorization"}}},
-            "coalesce": {"lease": "20s"},
+            "coalesce": {"lease": "20s", "release": {"parallel": 7}},
             "breaker": {"failure_rate": 0.25}},
         "rules": [
             {"name": "plain"},
@@ -218,7 +219,7 @@ fn a_rule_builds_on_defaults_field_by_field() {
              "match": {"hosts": ["API.Example.com.", "*.Example.org", "2001:DB8::1", "[2001:db8:0::2]"],
                        "path": {"template": "/users/{id}/"}, "methods": ["get", "HEAD"]},
              "cache": {"enabled": false, "key": {"headers": [], "cookies": ["Sid"], "identity": {"cookie": "Sid"}}},
-             "coalesce": {"scope": "off", "overflow": "refuse"},
+             "coalesce": {"scope": "off", "overflow": "refuse", "release": {"parallel": 1}},
              "breaker": {"fallback": "error"}}]}"#,
     );
     let [plain, own] = &plan.rules[..] else { panic!("two rules") };
@@ -238,8 +239,10 @@ fn a_rule_builds_on_defaults_field_by_field() {
         ..default.cache.key.clone()
     };
     assert_eq!(own.cache, Cache { enabled: false, key, ..default.cache.clone() });
-    let coalesce = Coalesce { scope: Scope::Off, overflow: Overflow::Refuse, ..default.coalesce };
+    let release = Release { parallel: Some(1) };
+    let coalesce = Coalesce { scope: Scope::Off, overflow: Overflow::Refuse, release, ..default.coalesce };
     assert_eq!(own.coalesce, coalesce);
+    assert_eq!(default.coalesce.release.parallel, Some(7));
     assert_eq!(own.breaker, Breaker { fallback: Fallback::Error, ..default.breaker });
 }
 

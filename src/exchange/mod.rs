@@ -334,6 +334,11 @@ impl Exchange {
         matches!(self.phase, Phase::Waiting { .. } | Phase::Awaiting { .. })
     }
 
+    /// Whether the upstream is asked, and no head has come.
+    pub fn is_fetching(&self) -> bool {
+        matches!(self.phase, Phase::Fetching { .. })
+    }
+
     /// Whether the request's answer may be copied, so that its own conditions must not reach the upstream.
     pub fn is_cacheable(&self) -> bool {
         matches!(self.interest, Interest::Cacheable(_))

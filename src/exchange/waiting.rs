@@ -38,8 +38,7 @@ impl Exchange {
                     _ => self.ask(None, None, context),
                 }
             }
-            // What was refused for the leader's Authorization is not refused to those without.
-            Outcome::Alone(Reason::Authorization) if !self.request.authorization => self.join_again(context),
+            Outcome::Alone(reason) if self.is_unconcerned(reason) => self.join_again(context),
             Outcome::Alone(reason) => {
                 self.why = reason;
                 self.ask(None, None, context)
@@ -111,6 +110,12 @@ impl Exchange {
     /// Whether one that finds no place to wait is refused. Who asks not to be sent to the upstream has an answer already.
     pub(super) fn is_turned_away(&self, context: &Context<'_>) -> bool {
         context.rule.coalesce.overflow == Overflow::Refuse && !self.request.directives.only_if_cached
+    }
+
+    /// Whether a refusal to share is not one to it: what was refused for the leader's Authorization is not to those
+    /// without.
+    pub fn is_unconcerned(&self, reason: Reason) -> bool {
+        reason == Reason::Authorization && !self.request.authorization
     }
 
     /// Whether a client leaves a refresh's flight: L1 holds what may answer it, if Redis says so too.

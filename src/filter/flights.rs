@@ -100,6 +100,7 @@ impl<H: Host> Worker<H> {
     fn wait(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule, token: Token) -> Event {
         let [per_flight, in_all] = [rule.coalesce.max_waiters, self.plan.max_waiters]
             .map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        let in_all = in_all.saturating_sub(self.releases.staying());
         let Some(place) = self.flights.table.wait(token, stream, Room { per_flight, in_all }) else {
             return Event::Apart(Reason::TooManyWaiters);
         };

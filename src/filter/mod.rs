@@ -17,6 +17,7 @@ mod leases;
 mod lookups;
 mod parts;
 mod refreshes;
+mod releases;
 mod request;
 mod response;
 mod retyped;
@@ -51,6 +52,7 @@ pub struct Worker<H: Host> {
     streams: hashbrown::HashMap<StreamId, Slot, ahash::RandomState>,
     flights: flights::Flights,
     leases: leases::Leases,
+    releases: releases::Lanes,
     tasks: tasks::Tasks,
     tiers: tiers::Tiers,
     hot: hot::Hot,
@@ -71,6 +73,7 @@ struct Slot {
     /// What the lookup under way has said of the lease already.
     standing: Standing,
     breaker: Option<usize>,
+    released: Option<releases::Place>,
 }
 
 /// Whose callback is running.
@@ -104,6 +107,7 @@ impl<H: Host> Worker<H> {
             flights: flights::Flights::default(),
             leases: leases::Leases::new(host.random(), rules.len()),
             next_tick: Mono::default(),
+            releases: releases::Lanes::default(),
             tasks: tasks::Tasks::default(),
             tiers: tiers::Tiers::new(&plan),
             breakers: breakers::Breakers::default(),
@@ -137,6 +141,7 @@ impl<H: Host> Worker<H> {
         if !slot.exchange.is_waiting() {
             self.flights.forget_deadline(stream, slot.deadline);
         }
+        self.settle_release(&mut slot);
         if !slot.exchange.is_over() {
             self.streams.insert(stream, slot);
         } else if let Some(callout) = slot.callout {

@@ -126,7 +126,14 @@ impl<H: Host> Worker<H> {
         exchange.came = self.host.mono();
         self.streams.insert(
             stream,
-            Stream { exchange, deadline: None, callout: None, standing: Standing::Unasked, breaker: None },
+            Stream {
+                exchange,
+                deadline: None,
+                callout: None,
+                standing: Standing::Unasked,
+                breaker: None,
+                released: None,
+            },
         );
         self.drive(stream, Event::Routed(route), at)
     }

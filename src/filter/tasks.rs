@@ -20,6 +20,8 @@ use std::collections::VecDeque;
 pub(super) enum Task {
     /// Tell waiters how their flight ended.
     Tell(Outcome, VecDeque<StreamId>),
+    /// Let released requests of a rule go whose turn it is.
+    LetOut(usize),
     /// Requests that waited long enough.
     TimeOut(VecDeque<StreamId>),
     /// Requests whose bodies did not come.
@@ -132,13 +134,21 @@ impl<H: Host> Worker<H> {
                     let mut told: usize = 0;
                     while told < share {
                         let Some(stream) = streams.pop_front() else { break };
-                        self.drive(stream, Event::Ended(outcome.clone()), At::Later);
+                        self.tell_one(stream, &outcome);
                         told = told.saturating_add(1);
                     }
                     left = left.saturating_sub(told);
                     if !streams.is_empty() {
                         self.tasks.queue.push_front(Task::Tell(outcome, streams));
                         break;
+                    }
+                }
+                Task::LetOut(rule_index) => {
+                    while left > 0 && self.release_next(rule_index) {
+                        left = left.saturating_sub(1);
+                    }
+                    if left == 0 {
+                        self.tasks.queue.push_front(Task::LetOut(rule_index));
                     }
                 }
                 Task::TimeOut(mut streams) => {

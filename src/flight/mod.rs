@@ -4,7 +4,7 @@
 //! a *waiter* of the flight. Within a worker the waiters sit in a [`table`]; between the workers of one Envoy the
 //! flight stands in a [`stripe`] of shared data, in which each worker with waiters is marked once, and a finished
 //! leader tells each marked worker by one [`message`]. Keys that proved uncacheable are [`remembered`], so that nobody
-//! waits for what cannot be shared.
+//! waits for what cannot be shared. Those who waited for it in vain go all at once, or by turns ([`release`]).
 //!
 //! Before the first answer nobody knows whether responses vary. Waiters for whom the leader's is of another variant fly
 //! once more, in each worker with those who ask for the same.
@@ -15,6 +15,7 @@
 
 pub mod lease;
 pub mod message;
+pub mod release;
 pub mod remembered;
 pub mod stripe;
 pub mod table;
@@ -49,7 +50,8 @@ const BY_REFRESH: u64 = 1 << 31;
 pub enum Outcome {
     /// There is an answer that may be shared: each waiter takes it if it fits its own request.
     Answer(Answer),
-    /// The answer may not be shared: all waiters go to the upstream, at once and in parallel; only what was refused
+    /// The answer may not be shared: all waiters go to the upstream, at once and in parallel unless their rule says
+    /// otherwise; only what was refused
     /// for the leader's `Authorization` lets those without wait for one of them.
     Alone(Reason),
     /// The upstream failed the leader, with this status. That may have been chance: the waiters compete for the lead once

@@ -72,6 +72,8 @@ pub enum Occurrence {
     LeaseAwaited,
     /// A lease ended before its flight did.
     LeaseLost,
+    /// A waiter whose answer was not for it had to stay until others like it were answered.
+    ReleaseDelayed,
     /// An entry was put into L1.
     L1Stored,
     /// An entry was driven out of L1 to make room.
@@ -104,12 +106,13 @@ pub enum Occurrence {
 
 impl Occurrence {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::FlightLed,
         Self::FlightLost,
         Self::LeaseTaken,
         Self::LeaseAwaited,
         Self::LeaseLost,
+        Self::ReleaseDelayed,
         Self::L1Stored,
         Self::L1Evicted,
         Self::VariantEvicted,
@@ -134,6 +137,7 @@ impl Occurrence {
             Self::LeaseTaken => "breakwater.leases.taken",
             Self::LeaseAwaited => "breakwater.leases.awaited",
             Self::LeaseLost => "breakwater.leases.lost",
+            Self::ReleaseDelayed => "breakwater.releases.delayed",
             Self::L1Stored => "breakwater.l1.stored",
             Self::L1Evicted => "breakwater.l1.evicted",
             Self::VariantEvicted => "breakwater.variants.evicted",
@@ -158,12 +162,21 @@ pub struct Counters {
     answered: Vec<Counter>,
     reasons: Vec<Counter>,
     occurrences: Vec<Counter>,
+    waiters: Gauge,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Counter {
     metric: Option<MetricId>,
     pending: u64,
+}
+
+/// What goes up and down. Envoy adds up what all workers say, so each tells by how much its own has changed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gauge {
+    metric: Option<MetricId>,
+    now: i64,
+    told: i64,
 }
 
 impl Counters {
@@ -179,6 +192,7 @@ impl Counters {
             answered: rules.iter().flat_map(requests).collect(),
             reasons: rules.iter().flat_map(reasons).collect(),
             occurrences: Occurrence::ALL.map(|occurrence| define(occurrence.stat())).to_vec(),
+            waiters: Gauge { metric: host.metric(MetricKind::Gauge, "breakwater.waiters"), now: 0, told: 0 },
         }
     }
 
@@ -197,6 +211,15 @@ impl Counters {
         count(&mut self.occurrences, place(0, &Occurrence::ALL, occurrence));
     }
 
+    /// So many requests wait now. That nobody does is told at once: a worker that goes has nobody who waits, and its
+    /// last tick may be before that.
+    pub fn waiting(&mut self, waiters: usize, host: &impl Host) {
+        self.waiters.now = i64::try_from(waiters).unwrap_or(i64::MAX);
+        if waiters == 0 {
+            self.waiters.tell(host);
+        }
+    }
+
     /// Hands over what was counted.
     pub fn flush(&mut self, host: &impl Host) {
         for counter in self.answered.iter_mut().chain(&mut self.reasons).chain(&mut self.occurrences) {
@@ -204,6 +227,17 @@ impl Counters {
             if let (Some(metric), Ok(pending @ 1..)) = (counter.metric, i64::try_from(pending)) {
                 host.add(metric, pending);
             }
+        }
+        self.waiters.tell(host);
+    }
+}
+
+impl Gauge {
+    fn tell(&mut self, host: &impl Host) {
+        let change = self.now.saturating_sub(self.told);
+        if let Some(metric) = self.metric.filter(|_| change != 0) {
+            host.add(metric, change);
+            self.told = self.now;
         }
     }
 }

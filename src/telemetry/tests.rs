@@ -10,14 +10,14 @@ const RULES: [&str; 3] = ["chat", "list", "default"];
 struct Counting {
     host: SimHost,
     counters: Option<Counters>,
-    count: fn(&mut Counters),
+    count: fn(&mut Counters, &SimHost),
 }
 
 impl Role for Counting {
     fn on_tick(&mut self) {
         let counters = self.counters.get_or_insert_with(|| {
             let mut counters = Counters::define(&self.host, &RULES);
-            (self.count)(&mut counters);
+            (self.count)(&mut counters, &self.host);
             counters
         });
         counters.flush(&self.host);
@@ -37,7 +37,7 @@ impl Role for Counting {
 }
 
 /// What an Envoy of two workers and the main thread shows after some ticks.
-fn shown(count: fn(&mut Counters)) -> World {
+fn shown(count: fn(&mut Counters, &SimHost)) -> World {
     let factory =
         move |host: SimHost, _, _| -> Box<dyn Role> { Box::new(Counting { host, counters: None, count }) };
     let upstream =
@@ -52,15 +52,15 @@ const VMS: i64 = 3;
 
 #[test]
 fn all_stats_stand_at_zero_from_the_start() {
-    let metrics = shown(|_| {}).metrics(0);
+    let metrics = shown(|_, _| {}).metrics(0);
     assert!(metrics.iter().all(|(_, value)| *value == 0));
-    let expected = RULES.len() * (Answered::ALL.len() + Reason::ALL.len()) + Occurrence::ALL.len();
+    let expected = RULES.len() * (Answered::ALL.len() + Reason::ALL.len()) + Occurrence::ALL.len() + 1;
     assert_eq!(metrics.len(), expected);
 }
 
 #[test]
 fn what_is_counted_shows_under_its_own_name_and_no_other() {
-    let world = shown(|counters| {
+    let world = shown(|counters, _| {
         counters.answered(1, Answered::HitL2);
         counters.answered(1, Answered::HitL2);
         counters.answered(0, Answered::Refused);
@@ -79,7 +79,8 @@ fn what_is_counted_shows_under_its_own_name_and_no_other() {
 
 #[test]
 fn everything_countable_has_a_counter_of_its_own() {
-    let world = shown(|counters| {
+    let world = shown(|counters, host| {
+        counters.waiting(1, host);
         for rule in 0..RULES.len() {
             Answered::ALL.into_iter().for_each(|answered| counters.answered(rule, answered));
             Reason::ALL.into_iter().for_each(|reason| counters.because(rule, reason));
@@ -91,8 +92,32 @@ fn everything_countable_has_a_counter_of_its_own() {
 }
 
 #[test]
+fn what_goes_up_and_down_shows_as_it_stands() {
+    let waiters = |count| shown(count).metrics(0).into_iter().find(|(name, _)| name == "breakwater.waiters");
+    let told = waiters(|counters, host| {
+        for waiters in [3, 5, 2] {
+            counters.waiting(waiters, host);
+            counters.flush(host);
+        }
+    });
+    assert_eq!(told.unwrap().1, 2 * VMS);
+    // Of a worker that goes, nothing is handed over any more.
+    let gone = |count| waiters(count).unwrap().1;
+    let some = gone(|counters, host| going(counters, host, 2));
+    let none = gone(|counters, host| going(counters, host, 0));
+    assert_eq!((some, none), (3 * VMS, 0));
+}
+
+fn going(counters: &mut Counters, host: &SimHost, waiters: usize) {
+    counters.waiting(3, host);
+    counters.flush(host);
+    counters.waiting(waiters, host);
+    *counters = Counters::define(host, &RULES);
+}
+
+#[test]
 fn a_rule_that_is_not_there_is_counted_nowhere() {
-    let world = shown(|counters| {
+    let world = shown(|counters, _| {
         counters.answered(RULES.len(), Answered::Miss);
         counters.because(usize::MAX, Reason::Stale);
     });

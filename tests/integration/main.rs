@@ -13,6 +13,7 @@ mod configuration;
 mod documents;
 mod flights;
 mod hostile;
+mod limits;
 mod parts;
 mod passing;
 mod ranges;

@@ -16,6 +16,8 @@ pub struct Terms {
     pub all_waiters: u32,
     /// Whether those who find no place to wait are refused.
     pub refuses: bool,
+    /// How many of a worker's released requests are at the upstream at a time, if not all.
+    pub parallel: Option<u32>,
     /// How far coalescing reaches.
     pub scope: Reach,
     /// Whether there is an L2, and for how long it is waited for.
@@ -85,6 +87,7 @@ impl Scenario {
             max_waiters: *rng.pick(&[3, 1024, 1024]).unwrap(),
             all_waiters: *limits.pick(&[5, 16_384, 16_384]).unwrap(),
             refuses: limits.chance(300),
+            parallel: *limits.pick(&[None, None, Some(1), Some(3)]).unwrap(),
             scope: *rng
                 .pick(&[
                     Reach::Envoy,

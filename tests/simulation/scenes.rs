@@ -17,6 +17,7 @@ fn terms() -> Terms {
         max_waiters: 1024,
         all_waiters: 16_384,
         refuses: false,
+        parallel: None,
         scope: Reach::Envoy,
         l2: false,
         redis_timeout: MS * 50,
@@ -350,3 +351,4 @@ fn a_wave_in_several_languages_asks_for_each_of_them_once_in_a_worker() {
 }
 
 mod refreshing;
+mod releasing;

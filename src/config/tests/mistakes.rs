@@ -61,7 +61,7 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
         ],
     );
     assert_told(
-        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","etag":true,"key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"globe","lease":"1h","max_waiters":1.5,"overflow":"reject","wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1s","enabled":0}}}"#.as_bytes(),
+        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","etag":true,"key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"globe","lease":"1h","max_waiters":1.5,"overflow":"reject","parallel":3,"release":{"parallel":0,"max":1},"wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1s","enabled":0}}}"#.as_bytes(),
         &[
             r#"defaults.cache.enabled: found "true"; allowed: true or false; write it without quotes, or leave the field out for true"#,
             r#"defaults.cache.default_ttl: found "5 s"; allowed: a duration from 0s to 366d in d, h, m, s or ms; write a number and its unit without spaces, or leave the field out for 0s"#,
@@ -75,6 +75,9 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
             r#"defaults.coalesce.lease: found "1h"; allowed: a duration from 100ms to 10m in d, h, m, s or ms; change it, or leave the field out for 2s"#,
             "defaults.coalesce.max_waiters: found 1.5; allowed: a whole number from 1 to 1000000; change it, or leave the field out for 1024",
             r#"defaults.coalesce.overflow: found "reject"; allowed: "upstream" or "refuse"; change it, or leave the field out for "upstream""#,
+            "defaults.coalesce.release.parallel: found 0; allowed: a whole number from 1 to 1000000; change it, or leave the field out",
+            "defaults.coalesce.release.max: found an unknown field; allowed: parallel; remove it",
+            "defaults.coalesce.parallel: found an unknown field; allowed: scope, wait_timeout, lease, max_waiters, overflow, release; did you mean release.parallel?",
             "defaults.breaker.enabled: found 0; allowed: true or false; change it, or leave the field out for true",
             r#"defaults.breaker.window: found "1.5"; allowed: a duration from 1s to 10m in d, h, m, s or ms; write the unit, as in "100ms" or "5m", or leave the field out for 10s"#,
             r#"defaults.breaker.min_requests: found "many"; allowed: a whole number from 1 to 1000000; change it, or leave the field out for 20"#,

@@ -101,6 +101,7 @@ fn both_ends_of_a_count_are_taken_and_the_next_values_are_not() {
         ("defaults.cache.max_variants", 1, 64),
         ("max_waiters", 1, 1_000_000),
         ("defaults.coalesce.max_waiters", 1, 1_000_000),
+        ("defaults.coalesce.release.parallel", 1, 1_000_000),
         ("defaults.breaker.min_requests", 1, 1_000_000),
         ("defaults.breaker.consecutive_failures", 1, 1_000_000),
         ("defaults.breaker.half_open_probes", 1, 100),
