@@ -25,11 +25,10 @@ impl Inner {
         let Some((flow, deferred)) = called else { return };
         let goes_on = {
             let mut state = self.state.borrow_mut();
-            let idle = state.config.stream_idle_timeout;
             match state.streams.get_mut(&id) {
                 Some(stream) if stream.phase == Phase::Arriving && flow == Flow::Pause => {
                     stream.phase = Phase::Paused;
-                    state.schedule_in(idle, Event::Idle(id));
+                    state.hold(id);
                     false
                 }
                 Some(stream) => stream.phase == Phase::Arriving,
@@ -92,6 +91,7 @@ impl Inner {
             piece: Vec::new(),
             pieces: VecDeque::new(),
             instead: None,
+            idle: None,
         };
         state.streams.insert(client, stream);
         state.ids.insert((number, id), client);
@@ -127,6 +127,7 @@ impl Inner {
         let (asked, mut rng) = {
             let mut state = self.state.borrow_mut();
             state.serials = state.serials.saturating_add(1);
+            state.release(client);
             let (serial, at) = (state.serials, state.now);
             let Some(stream) = state.streams.get_mut(&client) else { return };
             stream.phase = Phase::Upstream;
@@ -224,6 +225,7 @@ impl Inner {
     fn show_head(&self, client: ClientId, source: Source, head: Lines, end: bool) -> bool {
         let (at, id) = {
             let mut state = self.state.borrow_mut();
+            state.release(client);
             let Some(stream) = state.streams.get_mut(&client) else { return false };
             stream.phase = Phase::Responding;
             stream.source = source;
@@ -244,8 +246,7 @@ impl Inner {
             }
             if held && let Some(stream) = state.streams.get_mut(&client) {
                 stream.phase = Phase::Held;
-                let idle = state.config.stream_idle_timeout;
-                state.schedule_in(idle, Event::Idle(client));
+                state.hold(client);
                 return false;
             }
             let Some(stream) = state.streams.get_mut(&client) else { return false };

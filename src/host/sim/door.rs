@@ -313,7 +313,7 @@ impl Host for SimHost {
             }
             let owner = state.call.as_ref().and_then(|call| call.owner);
             let id = self.begin(state, owner, Way::Redis(body.to_vec()), timeout);
-            let way = state.mood.way(&mut state.rng);
+            let way = state.redis.mood(self.envoy).way(&mut state.rng);
             state.schedule_in(way, Event::Reach(id.0));
             Some(id)
         });

@@ -84,6 +84,7 @@ impl Inner {
     /// Strikes a stream off and tells how it ended.
     pub fn close(&self, state: &mut State, client: ClientId, end: End) {
         self.stop(state, client, Stop::Abandoned);
+        state.release(client);
         if let Some(stream) = state.streams.remove(&client) {
             state.ids.remove(&(stream.vm, stream.id));
         }

@@ -35,7 +35,7 @@ pub use client::{Client, ClientId, ClientRequest, End};
 pub use door::SimHost;
 pub use happening::{Calls, Happening, Place, Stop};
 pub use process::Footprint;
-pub use redis::Mood;
+pub use redis::{LONGEST_LAG, Mishap, Mood, Refusal, Side};
 pub use rng::Rng;
 pub use state::Lines;
 pub use upstream::{Answer, Asked, Outcome, Script};

@@ -1,11 +1,13 @@
 //! What the workers of one Envoy share: data under compare-and-swap, queues, metrics.
 
 use crate::host::{Conflict, MetricKind, Version};
+use ahash::RandomState;
+use hashbrown::HashMap;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// One Envoy process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Process {
     /// Counts restarts, so that what was under way for an earlier life is recognised.
     pub life: u64,
@@ -15,7 +17,8 @@ pub(super) struct Process {
     pub mono_base: u64,
     /// Its wall clock at the beginning of the world.
     pub wall_base: u64,
-    data: BTreeMap<Vec<u8>, (Vec<u8>, Version)>,
+    /// Never gone through, so that its order is of no account.
+    data: HashMap<Vec<u8>, (Vec<u8>, Version), RandomState>,
     version: u32,
     queues: BTreeMap<u32, Queue>,
     pub metrics: Vec<(String, MetricKind, i64)>,
@@ -47,18 +50,22 @@ pub struct Footprint {
 
 impl Process {
     pub fn new(mono_base: u64, wall_base: u64) -> Self {
-        Self { life: 1, mono_base, wall_base, ..Self::default() }
+        Self {
+            life: 1,
+            away_until: Duration::ZERO,
+            mono_base,
+            wall_base,
+            data: HashMap::with_hasher(RandomState::with_seeds(0, 0, 0, 0)),
+            version: 0,
+            queues: BTreeMap::new(),
+            metrics: Vec::new(),
+            footprint: Footprint::default(),
+        }
     }
 
     /// The same Envoy after a restart: all gone but its wall clock.
     pub fn reborn(&self, mono_base: u64, away_until: Duration) -> Self {
-        Self {
-            life: self.life.saturating_add(1),
-            away_until,
-            mono_base,
-            wall_base: self.wall_base,
-            ..Self::default()
-        }
+        Self { life: self.life.saturating_add(1), away_until, ..Self::new(mono_base, self.wall_base) }
     }
 
     pub fn shared(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {
@@ -83,7 +90,15 @@ impl Process {
         self.footprint.shared_bytes =
             self.footprint.shared_bytes.saturating_sub(freed).saturating_add(value.len());
         self.version = self.version.checked_add(1).unwrap_or(1);
-        self.data.insert(key.to_vec(), (value.to_vec(), Version(self.version)));
+        let version = Version(self.version);
+        match self.data.get_mut(key) {
+            Some((held, at)) => {
+                held.clear();
+                held.extend_from_slice(value);
+                *at = version;
+            }
+            None => drop(self.data.insert(key.to_vec(), (value.to_vec(), version))),
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::client::{Client, ClientId, ClientRequest};
 use super::happening::{Calls, Happening, Place};
 use super::process::Process;
-use super::redis::{Mood, Redis};
+use super::redis::{Mishap, Redis};
 use super::rng::Rng;
 use super::upstream::Script;
 use super::{Config, Footprint};
@@ -31,7 +31,6 @@ pub(super) struct State {
     pub callouts: BTreeMap<u32, Callout>,
     pub callouts_made: u32,
     pub redis: Redis,
-    pub mood: Mood,
     /// The callback that runs; those suspended lie on the stack.
     pub call: Option<Call>,
     pub faults: Vec<String>,
@@ -56,7 +55,7 @@ pub(super) enum Event {
     Trap { envoy: usize, worker: usize, after: Option<u32> },
     Restart(usize),
     Return(usize, u64),
-    Mood(Mood),
+    Befall(Mishap),
 }
 
 /// One worker's virtual machine, as far as it is not the role itself.
@@ -95,6 +94,8 @@ pub(super) struct Stream {
     pub pieces: VecDeque<Option<(Vec<u8>, bool)>>,
     /// The reply that takes the place of the response whose head passes.
     pub instead: Option<(Lines, Vec<u8>)>,
+    /// Where the end of Envoy's patience stands on the agenda, while the stream is held.
+    pub idle: Option<Key>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +222,7 @@ impl State {
             .collect();
         let vms = vec![vec![Vm::default(); config.workers.saturating_add(1)]; config.envoys];
         Self {
-            mood: config.redis.clone(),
+            redis: Redis::new(config.redis.clone()),
             config,
             rng,
             now: Duration::ZERO,
@@ -237,7 +238,6 @@ impl State {
             serials: 0,
             callouts: BTreeMap::new(),
             callouts_made: 0,
-            redis: Redis::default(),
             call: None,
             faults: Vec::new(),
             happenings: Vec::new(),
@@ -261,6 +261,22 @@ impl State {
     pub fn withdraw(&mut self, key: Key) {
         if self.agenda.remove(&key).is_some() {
             self.pending = self.pending.saturating_sub(1);
+        }
+    }
+
+    /// From now on Envoy waits for the plugin to let a stream go, and not for ever.
+    pub fn hold(&mut self, client: ClientId) {
+        self.release(client);
+        let idle = self.schedule_in(self.config.stream_idle_timeout, Event::Idle(client));
+        if let Some(stream) = self.streams.get_mut(&client) {
+            stream.idle = Some(idle);
+        }
+    }
+
+    /// A stream is held no longer.
+    pub fn release(&mut self, client: ClientId) {
+        if let Some(idle) = self.streams.get_mut(&client).and_then(|stream| stream.idle.take()) {
+            self.withdraw(idle);
         }
     }
 
@@ -311,7 +327,7 @@ impl State {
             Event::Answered(callout, _) => {
                 self.callouts.get(callout).map(|callout| (callout.envoy, callout.worker))
             }
-            Event::Reach(_) | Event::Restart(_) | Event::Return(..) | Event::Mood(_) => None,
+            Event::Reach(_) | Event::Restart(_) | Event::Return(..) | Event::Befall(_) => None,
         }
     }
 

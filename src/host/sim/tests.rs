@@ -387,3 +387,4 @@ fn each_message_is_told_once_to_the_queues_reader() {
 
 mod faults;
 mod fetches;
+mod redis;

@@ -150,7 +150,6 @@ impl Inner {
         let lost: Vec<(ClientId, Phase)> = {
             let mut state = self.state.borrow_mut();
             let reload_at = state.now.saturating_add(state.config.reload_backoff);
-            let idle = state.config.stream_idle_timeout;
             let Some(vm) = state.vm_mut(envoy, worker) else { return };
             let number = vm.number;
             vm.alive = false;
@@ -168,7 +167,7 @@ impl Inner {
                 }
                 if *phase == Phase::Settled {
                     // Its reply or resumption died with the VM.
-                    state.schedule_in(idle, Event::Idle(*client));
+                    state.hold(*client);
                     if let Some(stream) = state.streams.get_mut(client) {
                         stream.phase = Phase::Paused;
                     }

@@ -5,7 +5,7 @@ use super::client::{Client, ClientId, ClientRequest};
 use super::door::SimHost;
 use super::happening::Happening;
 use super::process::Footprint;
-use super::redis::{Mood, Redis};
+use super::redis::{self, Mishap, Mood};
 use super::rng::Rng;
 use super::state::{Event, State, Way};
 use super::upstream::{Asked, Script};
@@ -87,7 +87,12 @@ impl World {
 
     /// Changes Redis' behaviour at a moment.
     pub fn redis(&mut self, at: Duration, mood: Mood) {
-        self.inner.state.borrow_mut().schedule(at, Event::Mood(mood));
+        self.befall(at, Mishap::Mood(mood));
+    }
+
+    /// Has something befall Redis, or a way to it, at a moment.
+    pub fn befall(&mut self, at: Duration, mishap: Mishap) {
+        self.inner.state.borrow_mut().schedule(at, Event::Befall(mishap));
     }
 
     /// Lets the next event happen; `false` if there is none.
@@ -185,13 +190,21 @@ impl World {
     /// The keys Redis holds now.
     pub fn redis_keys(&self) -> Vec<Vec<u8>> {
         let state = self.inner.state.borrow();
-        state.redis.keys(state.now)
+        state.redis.copy().keys(state.now).map(|(key, _)| key.to_vec()).collect()
+    }
+
+    /// For how much longer Redis holds a value, if it does; `None` for ever.
+    pub fn redis_lasts(&self, key: &[u8]) -> Option<Option<Duration>> {
+        let state = self.inner.state.borrow();
+        let mut keys = state.redis.copy().keys(state.now);
+        let (_, end) = keys.find(|(held, _)| *held == key)?;
+        Some(end.map(|end| end.saturating_sub(state.now)))
     }
 
     /// A value Redis holds now.
     pub fn redis_value(&self, key: &[u8]) -> Option<Vec<u8>> {
         let state = self.inner.state.borrow();
-        state.redis.value(key, state.now).map(<[u8]>::to_vec)
+        state.redis.copy().value(key, state.now).map(<[u8]>::to_vec)
     }
 
     /// What happened, line by line, with the plugin's log ([`Config::trace`]).
@@ -249,7 +262,12 @@ impl Inner {
                     self.start_all(envoy);
                 }
             }
-            Event::Mood(mood) => self.state.borrow_mut().mood = mood,
+            Event::Befall(mishap) => {
+                let mut state = self.state.borrow_mut();
+                state.note(|| format!("Redis: {mishap:?}"));
+                let now = state.now;
+                state.redis.befall(mishap, now);
+            }
         }
     }
 
@@ -268,28 +286,22 @@ impl Inner {
     /// A pipeline reaches Redis, or what stands in its place.
     fn reach(&self, callout: u32) {
         let mut state = self.state.borrow_mut();
-        let Some(Way::Redis(body)) = state.callouts.get(&callout).map(|callout| callout.way.clone()) else {
-            return;
-        };
+        let found = state.callouts.get(&callout).map(|callout| (callout.envoy, callout.way.clone()));
+        let Some((envoy, Way::Redis(body))) = found else { return };
         let mut rng = Rng::new(state.rng.bits());
-        let mood = state.mood.clone();
         let now = state.now;
-        let lost = rng.chance(mood.loss);
-        if lost && rng.chance(500) {
-            return;
-        }
-        let unreachable = rng.chance(mood.error);
-        let answer = if unreachable { Redis::unreachable(&body) } else { state.redis.pipeline(&body, now) };
-        let mut answer = match answer {
-            Ok(answer) => answer,
-            Err(why) => return state.fault(&format!("a callout that is no pipeline of commands: {why}")),
-        };
-        if rng.chance(mood.garbage) {
-            answer = state.redis.garbage(&answer, &mut rng);
-        }
-        if !lost {
-            let way = mood.way(&mut rng);
-            state.schedule_in(way, Event::Answered(callout, Some(answer)));
+        let answer = state.redis.answer(envoy, &body, now, &mut rng);
+        state.note(|| {
+            let said = answer.as_ref().map(|answer| answer.as_deref().map(redis::short));
+            format!("Redis, to {envoy}: {} -> {said:?}", redis::short(&body))
+        });
+        match answer {
+            Ok(Some(answer)) => {
+                let way = state.redis.mood(envoy).way(&mut rng);
+                state.schedule_in(way, Event::Answered(callout, Some(answer)));
+            }
+            Ok(None) => {}
+            Err(why) => state.fault(&format!("a callout that is no pipeline of commands: {why}")),
         }
     }
 

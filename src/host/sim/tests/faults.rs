@@ -1,5 +1,6 @@
-//! Deaths, departures, and Redis in all its moods.
+//! Deaths, departures, and what is counted meanwhile.
 
+use super::redis::command;
 use super::*;
 
 #[test]
@@ -157,68 +158,6 @@ fn a_broken_body_has_no_end() {
     let client = finished(&mut world, client);
     assert_eq!((client.body.as_slice(), client.ended.unwrap().1), (&b"hel"[..], End::Cut));
     assert!(!streams_told(&log).iter().any(|told| matches!(told, Told::Body(_, _, true))));
-}
-
-fn command(words: &[&str]) -> Vec<u8> {
-    let mut command = format!("*{}\r\n", words.len());
-    for word in words {
-        command += &format!("${}\r\n{word}\r\n", word.len());
-    }
-    command.into_bytes()
-}
-
-/// What a pipeline is answered, and when, under `mood`.
-fn asked_of_redis(mood: Mood, pipeline: Vec<u8>) -> (Option<Vec<u8>>, Duration) {
-    let answer = Rc::new(RefCell::new(None));
-    let heard = answer.clone();
-    let (mut world, _) = world(Config { redis: mood, ..Config::default() }, move |host, told| {
-        match told {
-            Told::Request(..) => drop(host.call("breakwater_l2", &pipeline, ms(50)).unwrap()),
-            Told::Callout(_, answer) => *heard.borrow_mut() = Some(answer),
-            _ => {}
-        }
-        Flow::Pause
-    });
-    world.request(ms(1), get(0));
-    while answer.borrow().is_none() && world.step() {}
-    assert!(world.faults().is_empty(), "{:?}", world.faults());
-    let answer = answer.take().unwrap();
-    (answer, world.now())
-}
-
-#[test]
-fn redis_answers_in_every_mood_within_the_callouts_timeout() {
-    let ping = || command(&["GET", "k"]);
-    assert_eq!(asked_of_redis(Mood::default(), ping()).0.unwrap(), b"$-1\r\n");
-    assert_eq!(asked_of_redis(Mood::down(), ping()).0.unwrap(), b"-upstream failure\r\n");
-    assert_eq!(asked_of_redis(Mood::frozen(), ping()), (None, ms(51)));
-    let slow = Mood { delay: (ms(80), ms(80)), ..Mood::default() };
-    assert_eq!(asked_of_redis(slow, ping()), (None, ms(51)));
-}
-
-#[test]
-fn redis_carries_out_pipelines_in_order_and_forgets_in_time() {
-    let mut redis = redis::Redis::default();
-    let mut ask = |at, commands: &[&[&str]]| {
-        let pipeline = commands.iter().map(|words| command(words)).collect::<Vec<_>>().concat();
-        String::from_utf8(redis.pipeline(&pipeline, ms(at)).unwrap()).unwrap()
-    };
-    let set = ["SET", "k", "v", "PX", "100", "NX"];
-    assert_eq!(ask(0, &[&["GET", "k"], &set, &set, &["get", "k"]]), "$-1\r\n+OK\r\n$-1\r\n$1\r\nv\r\n");
-    assert_eq!(ask(99, &[&["GET", "k"]]), "$1\r\nv\r\n");
-    assert_eq!(ask(100, &[&["GET", "k"], &set]), "$-1\r\n+OK\r\n");
-    assert_eq!(ask(101, &[&["DEL", "k", "l"], &["DEL", "k"]]), ":1\r\n:0\r\n");
-    assert!(ask(102, &[&["SELECT", "1"], &["SET", "k", "v", "PX", "0"]]).matches("-ERR").count() == 2);
-}
-
-#[test]
-fn what_is_no_pipeline_is_refused() {
-    let mut redis = redis::Redis::default();
-    for bytes in
-        [&b"GET k\r\n"[..], b"*1\r\n$9\r\nGET\r\n", b"*1\r\n$3\r\nGETx", b"*0\r\n", b"*2\r\n$3\r\nGET\r\n"]
-    {
-        assert!(redis.pipeline(bytes, ms(0)).is_err(), "{}", bytes.escape_ascii());
-    }
 }
 
 #[test]

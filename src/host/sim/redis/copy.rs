@@ -1,78 +1,24 @@
-//! The Redis behind all Envoys: GET, SET and DEL on a virtual clock, with every way to misbehave.
-//!
-//! It reads the pipelines itself rather than with the plugin's codec, so that a mistake there cannot cancel out.
+//! One copy of what Redis holds: the values, when each ends, and what was written lately.
 
-use super::rng::Rng;
-use std::collections::BTreeMap;
+use super::super::rng::Rng;
+use super::LONGEST_LAG;
+use super::wire::{bulk, number};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
-/// How Redis, and the way to it, behave. Chances are in thousandths of all pipelines.
-#[derive(Clone, Debug)]
-pub struct Mood {
-    /// Shortest and longest round trip.
-    pub delay: (Duration, Duration),
-    /// How often no answer comes; the pipeline may have been carried out all the same.
-    pub loss: u32,
-    /// How often every command fails.
-    pub error: u32,
-    /// How often the answer is not what was asked for: noise, half an answer, none, or another key's value.
-    pub garbage: u32,
+/// A copy of the data.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Copy {
+    values: BTreeMap<Vec<u8>, Value>,
+    /// What the last writes took the place of, the latest at the end.
+    replaced: VecDeque<(Duration, Vec<u8>, Option<Value>)>,
 }
 
-impl Default for Mood {
-    fn default() -> Self {
-        Self { delay: (Duration::from_micros(200), Duration::from_millis(1)), loss: 0, error: 0, garbage: 0 }
-    }
-}
+/// A value, and when it ends.
+type Value = (Rc<[u8]>, Option<Duration>);
 
-impl Mood {
-    /// Not reachable: the proxy answers for it, at once.
-    pub fn down() -> Self {
-        Self { error: 1000, ..Self::default() }
-    }
-
-    /// How long one way takes this time.
-    pub(super) fn way(&self, rng: &mut Rng) -> Duration {
-        let half = |whole: Duration| whole.checked_div(2).unwrap_or_default();
-        rng.duration(half(self.delay.0), half(self.delay.1))
-    }
-
-    /// Stopped: no answer ever comes.
-    pub fn frozen() -> Self {
-        Self { loss: 1000, ..Self::default() }
-    }
-}
-
-/// The values, and when each ends.
-#[derive(Debug, Default)]
-pub(super) struct Redis {
-    values: BTreeMap<Vec<u8>, (Vec<u8>, Option<Duration>)>,
-}
-
-impl Redis {
-    /// Carries out a pipeline; `Err` if the bytes are not one.
-    pub fn pipeline(&mut self, body: &[u8], now: Duration) -> Result<Vec<u8>, &'static str> {
-        let mut rest = body;
-        let mut replies = Vec::new();
-        while !rest.is_empty() {
-            let (command, behind) = command(rest)?;
-            rest = behind;
-            replies.extend(self.execute(&command, now));
-        }
-        Ok(replies)
-    }
-
-    /// What a proxy that cannot reach Redis answers to the pipeline.
-    pub fn unreachable(body: &[u8]) -> Result<Vec<u8>, &'static str> {
-        let mut rest = body;
-        let mut replies = Vec::new();
-        while !rest.is_empty() {
-            (_, rest) = command(rest)?;
-            replies.extend(b"-upstream failure\r\n");
-        }
-        Ok(replies)
-    }
-
+impl Copy {
     /// An answer that is not the one to the question.
     pub fn garbage(&self, answer: &[u8], rng: &mut Rng) -> Vec<u8> {
         match rng.below(6) {
@@ -94,14 +40,50 @@ impl Redis {
     /// A value that has not ended.
     pub fn value(&self, key: &[u8], now: Duration) -> Option<&[u8]> {
         let (value, end) = self.values.get(key)?;
-        end.is_none_or(|end| now < end).then_some(value.as_slice())
+        end.is_none_or(|end| now < end).then_some(&**value)
     }
 
-    pub fn keys(&self, now: Duration) -> Vec<Vec<u8>> {
-        self.values.keys().filter(|key| self.value(key, now).is_some()).cloned().collect()
+    /// The keys of all values that have not ended, and when each will.
+    pub fn keys(&self, now: Duration) -> impl Iterator<Item = (&[u8], Option<Duration>)> {
+        let all = self.values.iter().map(|(key, (_, end))| (key.as_slice(), *end));
+        all.filter(move |(_, end)| end.is_none_or(|end| now < end))
     }
 
-    fn execute(&mut self, command: &[&[u8]], now: Duration) -> Vec<u8> {
+    /// Forgets the keys that `part` is part of.
+    pub fn forget(&mut self, part: &[u8], now: Duration) {
+        let is_part = |key: &[u8]| part.is_empty() || key.windows(part.len()).any(|found| found == part);
+        let gone: Vec<_> = self.values.keys().filter(|key| is_part(key)).cloned().collect();
+        for key in gone {
+            self.put(&key, None, now);
+        }
+    }
+
+    /// What was written since that moment was not written.
+    pub fn fall_back(&mut self, moment: Duration) {
+        while self.replaced.back().is_some_and(|(at, ..)| *at > moment) {
+            match self.replaced.pop_back() {
+                Some((_, key, Some(value))) => drop(self.values.insert(key, value)),
+                Some((_, key, None)) => drop(self.values.remove(&key)),
+                None => return,
+            }
+        }
+    }
+
+    /// Writes a value, or its absence.
+    fn put(&mut self, key: &[u8], value: Option<Value>, now: Duration) {
+        let former = match value {
+            Some(value) => self.values.insert(key.to_vec(), value),
+            None => self.values.remove(key),
+        };
+        self.replaced.push_back((now, key.to_vec(), former));
+        let known = now.saturating_sub(LONGEST_LAG);
+        while self.replaced.front().is_some_and(|(at, ..)| *at < known) {
+            self.replaced.pop_front();
+        }
+    }
+
+    /// Carries out a command.
+    pub fn execute(&mut self, command: &[&[u8]], now: Duration) -> Vec<u8> {
         let name = command.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
         match (name.as_slice(), command.get(1..).unwrap_or_default()) {
             (b"GET", [key]) => self.value(key, now).map_or_else(|| b"$-1\r\n".to_vec(), bulk),
@@ -112,7 +94,7 @@ impl Redis {
             (b"DEL", keys) if !keys.is_empty() => {
                 let held = keys.iter().filter(|key| self.value(key, now).is_some()).count();
                 for key in keys {
-                    self.values.remove(*key);
+                    self.put(key, None, now);
                 }
                 format!(":{held}\r\n").into_bytes()
             }
@@ -143,7 +125,7 @@ impl Redis {
         let end = held.as_ref().and_then(|_| self.values.get(key)?.1);
         let value = [held.unwrap_or_default(), more.to_vec()].concat();
         let len = value.len();
-        self.values.insert(key.to_vec(), (value, end));
+        self.put(key, Some((value.into(), end)), now);
         format!(":{len}\r\n").into_bytes()
     }
 
@@ -151,11 +133,11 @@ impl Redis {
         let Some(ms) = number(ms) else {
             return b"-ERR value is not an integer or out of range\r\n".to_vec();
         };
-        let is_there = self.value(key, now).is_some();
-        if let Some((_, end)) = self.values.get_mut(key).filter(|_| is_there) {
-            *end = Some(now.saturating_add(Duration::from_millis(ms)));
-        }
-        format!(":{}\r\n", u8::from(is_there)).into_bytes()
+        let held = self.values.get(key).filter(|_| self.value(key, now).is_some());
+        let Some((value, _)) = held else { return b":0\r\n".to_vec() };
+        let end = now.saturating_add(Duration::from_millis(ms));
+        self.put(key, Some((Rc::clone(value), Some(end))), now);
+        b":1\r\n".to_vec()
     }
 
     fn set(&mut self, key: &[u8], value: &[u8], options: &[&[u8]], now: Duration) -> Vec<u8> {
@@ -175,7 +157,7 @@ impl Redis {
         if only_new && self.value(key, now).is_some() {
             return b"$-1\r\n".to_vec();
         }
-        self.values.insert(key.to_vec(), (value.to_vec(), end));
+        self.put(key, Some((value.into(), end)), now);
         b"+OK\r\n".to_vec()
     }
 }
@@ -184,36 +166,4 @@ impl Redis {
 fn sentence(lua: &str) -> Option<(&str, &str)> {
     let call = lua.strip_prefix("if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('")?;
     call.strip_suffix(") end return 0")?.split_once("',")
-}
-
-/// Splits the first command off a pipeline.
-fn command(bytes: &[u8]) -> Result<(Vec<&[u8]>, &[u8]), &'static str> {
-    let (count, mut rest) = header(bytes, b'*').ok_or("no array begins where a command should")?;
-    let mut words = Vec::new();
-    for _ in 0..count {
-        let (len, behind) = header(rest, b'$').ok_or("no bulk string begins where a word should")?;
-        let len = usize::try_from(len).map_err(|_| "a word longer than memory")?;
-        let (word, behind) = behind.split_at_checked(len).ok_or("a word ends early")?;
-        rest = behind.strip_prefix(b"\r\n").ok_or("a word does not end where it says")?;
-        words.push(word);
-    }
-    if words.is_empty() { Err("a command without words") } else { Ok((words, rest)) }
-}
-
-fn header(bytes: &[u8], kind: u8) -> Option<(u64, &[u8])> {
-    let (first, rest) = bytes.split_first()?;
-    let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
-    let (digits, rest) = rest.split_at_checked(end)?;
-    (*first == kind).then_some((number(digits)?, rest.strip_prefix(b"\r\n")?))
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-fn bulk(value: &[u8]) -> Vec<u8> {
-    let mut bulk = format!("${}\r\n", value.len()).into_bytes();
-    bulk.extend_from_slice(value);
-    bulk.extend_from_slice(b"\r\n");
-    bulk
 }
