@@ -158,10 +158,10 @@ impl Judge {
 struct Got {
     /// Whose body it is, if there is one.
     serial: u64,
-    made: Made,
+    made: Rc<Made>,
     /// Whose word of it counts: its own, or the last one's that confirmed it.
     as_of: u64,
-    said: Made,
+    said: Rc<Made>,
 }
 
 /// What the clock of a run may move within one callback, and what a millisecond hides.

@@ -7,12 +7,14 @@ impl Judge {
     pub(super) fn is_needless(&self, asked: &Asked, flight: &Flight, world: &World) -> bool {
         let other = &flight.asked;
         let place = (asked.envoy, path(asked));
-        let within = match self.reach {
+        let envoy = asked.envoy == other.envoy;
+        // Without a word from Redis.
+        let near = match self.reach {
             Reach::Nowhere => false,
-            Reach::Worker => asked.envoy == other.envoy && asked.worker == other.worker,
-            Reach::Envoy => asked.envoy == other.envoy,
+            Reach::Worker | Reach::Workers => envoy && asked.worker == other.worker,
+            Reach::Envoy | Reach::Fleet => envoy,
         };
-        within
+        (near || self.is_fleet(world.now()))
             && path(asked) == path(other)
             && method(asked) == b"GET"
             && method(other) == b"GET"
@@ -26,17 +28,22 @@ impl Judge {
             // Either of them has waited long enough, or found no place to wait.
             && !flight.alone
             && !self.goes_alone(asked, world)
-            // Known, on this Envoy or by what another's flight left, for answers that not all may share.
-            && !self.is_unshared(&place)
+            // Known, on this Envoy, for answers that not all may share.
+            && !self.unshared.contains(&place)
+            // On others, nothing is left to wait for once the answer turns out to be like that.
+            && (near || !self.is_known_unfit(other.serial))
             && !self.varied.contains(&place.1)
             // A write parts those who came before it from those who come after; a leader may have come before it and
             // ask the upstream after it.
-            && !self.is_parted(&place, asked, other)
+            && !if near {
+                self.is_parted(&place, asked, other)
+            } else {
+                self.is_parted_in_fleet(&place.1, asked, other, world)
+            }
     }
 
-    fn is_unshared(&self, place: &(usize, String)) -> bool {
-        let told = |envoy: usize| self.terms.l2 || envoy == place.0;
-        self.unshared.iter().any(|(envoy, url)| told(*envoy) && *url == place.1)
+    fn is_known_unfit(&self, serial: u64) -> bool {
+        self.headed.contains_key(&serial) && self.made(serial).is_some_and(|made| self.is_unfit(&made))
     }
 
     fn is_being_replaced(&self, serial: u64, now: Duration) -> bool {
@@ -51,7 +58,7 @@ impl Judge {
             |at: &(usize, String)| at == place || (self.reach == Reach::Worker && at.0 == place.0);
         let first = self.began[&other.client].min(self.began[&asked.client]);
         self.writes_under_way.keys().any(concerned)
-            || self.parted.iter().any(|(at, parted)| concerned(at) && *parted >= first)
+            || self.parted.iter().any(|(at, parted)| concerned(at) && parted.0 >= first)
     }
 
     pub(super) fn goes_alone(&self, asked: &Asked, world: &World) -> bool {
@@ -59,8 +66,9 @@ impl Judge {
         let patient = world.now() + Duration::from_millis(1) < began + self.terms.wait_timeout;
         // Waiters with Authorization, given an answer that is not for them, do not queue for the next one either.
         let unfit = asked.fields.get("authorization").is_some() && self.unauthorized.contains(&path(asked));
-        let crowded = world.with_client(asked.client, |client| client.request.clone());
-        !patient || unfit || self.is_crowded(asked.client, &crowded.unwrap(), world)
+        let request = world.with_client(asked.client, |client| client.request.clone()).unwrap();
+        let many = u32::try_from(self.due_at.len()).unwrap() > self.terms.max_waiters.min(self.terms.all_waiters);
+        !patient || unfit || (many && self.is_crowded(asked.client, &request, world))
     }
 
     /// Whether a client may have found no place to wait.

@@ -15,6 +15,8 @@ pub enum Promise {
     Manners,
     /// One upstream request at a time for a key.
     OneFlight,
+    /// A lease in Redis does not outlast its flight, or ends by itself.
+    Leases,
     /// Everybody is answered or gone in time.
     NobodyStranded,
     /// Nobody gets what was made for another alone.
@@ -41,6 +43,10 @@ pub enum Reach {
     Nowhere,
     Worker,
     Envoy,
+    /// All workers of all Envoys as long as Redis is well and no VM dies, and a worker otherwise.
+    Workers,
+    /// All Envoys as long as Redis is well and no VM dies, and an Envoy otherwise.
+    Fleet,
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +87,8 @@ pub struct Judge {
     envoys: usize,
     /// Whether Redis is there and well all the time, and no VM dies.
     calm: bool,
+    /// Until when that is so.
+    calm_until: Duration,
     reach: Reach,
     /// Counts happenings: what came before what.
     order: u64,
@@ -94,11 +102,13 @@ pub struct Judge {
     writes_under_way: BTreeMap<(usize, String), u32>,
     written: BTreeMap<(usize, String), Write>,
     /// When the last write to a URL was over, whether or not its client was told so, or what parts flights like it.
-    parted: BTreeMap<(usize, String), u64>,
+    parted: BTreeMap<(usize, String), (u64, Duration)>,
     /// When the head of each answer arrived.
     headed: BTreeMap<u64, (u64, Duration)>,
     /// URLs that gave, on this Envoy, an answer that not all may share.
     unshared: BTreeSet<(usize, String)>,
+    /// When the fleet last learnt that of a URL.
+    told: BTreeMap<String, Duration>,
     /// URLs that gave an answer selected by more than the URL: waiters it is not for go alone.
     varied: BTreeSet<String>,
     /// URLs that gave an answer which a request with Authorization may not have.
@@ -123,7 +133,8 @@ impl Judge {
             idle: scenario.config.stream_idle_timeout,
             envoys: scenario.config.envoys,
             calm: scenario.terms.l2 && scenario.is_calm(),
-            reach: reach.min(scenario.terms.scope),
+            calm_until: scenario.calm_until(),
+            reach: reach.min(scenario.terms.reach()),
             order: 0,
             began: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -136,6 +147,7 @@ impl Judge {
             parted: BTreeMap::new(),
             headed: BTreeMap::new(),
             unshared: BTreeSet::new(),
+            told: BTreeMap::new(),
             varied: BTreeSet::new(),
             unauthorized: BTreeSet::new(),
             failed_at: BTreeMap::new(),
@@ -168,10 +180,10 @@ impl Judge {
     }
 
     /// When a run is over: nobody is left.
-    pub fn close(&self) -> Result<(), Breach> {
+    pub fn close(&self, world: &World) -> Result<(), Breach> {
         match self.due.first() {
             Some((_, client)) => breach(Promise::NobodyStranded, format!("{client:?} was never answered")),
-            None => Ok(()),
+            None => self.judge_leases(world),
         }
     }
 
@@ -179,33 +191,27 @@ impl Judge {
         match happening {
             Happening::Began(client) => {
                 self.began.insert(client, self.order);
+                self.hear(client, world);
                 self.follow_refresh(client, world)?;
                 self.expect(client, world.now() + self.patience());
             }
             Happening::Asked(asked) => self.follow_asked(asked, world)?,
-            Happening::Heading { serial } => self.follow_heading(serial, world.now()),
-            Happening::Stopped { serial, stop } => self.follow_stopped(serial, stop, world.now()),
+            Happening::Heading { serial } => self.follow_heading(serial, world),
+            Happening::Stopped { serial, stop } => self.follow_stopped(serial, stop, world),
             Happening::Headed(client) => {
-                let client = world.client(client).unwrap();
-                let method = client.request.fields.get(":method").unwrap_or_default();
-                let status = client.status().unwrap_or(0);
-                if method == b"POST" && (200..400).contains(&status) {
-                    let serial = client.serials.last();
-                    let answered = serial.and_then(|serial| self.headed.get(serial));
-                    let answered = answered.map_or(self.order, |(order, _)| *order);
-                    let write = Write { answered, told: self.order, at: world.now() };
-                    self.written.insert(place(&client), write);
-                    self.parted.insert(place(&client), self.order);
-                }
-                self.judge_head(&client, world)?;
+                world
+                    .with_client(client, |client| {
+                        self.follow_headed(client, world.now());
+                        self.judge_head(client, world)
+                    })
+                    .unwrap()?;
             }
             Happening::Ended(client) => {
                 self.refreshes.remove(&client);
-                let client = world.client(client).unwrap();
-                if let Some(due) = self.due_at.remove(&client.id) {
-                    self.due.remove(&(due, client.id));
+                if let Some(due) = self.due_at.remove(&client) {
+                    self.due.remove(&(due, client));
                 }
-                self.judge_body(&client)?;
+                world.with_client(client, |client| self.judge_body(client)).unwrap()?;
             }
             Happening::Trapped { envoy, worker } => {
                 self.trapped.insert((envoy, worker), world.now());
@@ -253,7 +259,7 @@ impl Judge {
         self.due.insert((due, client));
     }
 
-    fn made(&self, serial: u64) -> Option<Made> {
+    fn made(&self, serial: u64) -> Option<Rc<Made>> {
         self.origin.borrow().made.get(&serial).cloned()
     }
 
@@ -265,7 +271,7 @@ impl Judge {
         }
         let key = (asked.envoy, path(&asked));
         if method(&asked) == b"POST" {
-            *self.writes_under_way.entry(key).or_default() += 1;
+            *self.writes_under_way.entry(key.clone()).or_default() += 1;
         } else if let Some(other) =
             self.flights.values().find(|flight| self.is_needless(&asked, flight, world))
         {
@@ -275,7 +281,8 @@ impl Judge {
             );
             return breach(Promise::OneFlight, what);
         }
-        let alone = self.goes_alone(&asked, world);
+        // Or its Envoy knows that there is nothing to share.
+        let alone = self.goes_alone(&asked, world) || self.unshared.contains(&key);
         let flight = Flight { asked, lost: false, alone };
         self.flights.insert(flight.asked.serial, flight);
         Ok(())
@@ -283,14 +290,14 @@ impl Judge {
 
     /// A worker that died knows nothing of the refreshes it began.
     fn follow_refresh(&mut self, client: ClientId, world: &World) -> Result<(), Breach> {
-        let client = world.client(client).unwrap();
-        if client.fetch.is_none() || is_refetch(&client) {
-            return Ok(());
-        }
-        let (envoy, url) = place(&client);
-        let refresh = (envoy, client.request.worker, url);
+        let begun = |client: &Client| {
+            let (envoy, url) = place(client);
+            (client.fetch.is_some() && !is_refetch(client)).then_some((envoy, client.request.worker, url))
+        };
+        let Some(refresh) = world.with_client(client, begun).unwrap() else { return Ok(()) };
+        let (envoy, worker, _) = refresh;
         // Sent by the VM that died while it was on its way: its successor knows nothing of it.
-        let died = self.trapped.get(&(envoy, client.request.worker));
+        let died = self.trapped.get(&(envoy, worker));
         if died.is_some_and(|at| world.now() <= *at + INNER_WAY) {
             return Ok(());
         }
@@ -298,11 +305,28 @@ impl Judge {
         if self.refreshes.iter().any(|(other, place)| *place == refresh && lives(other)) {
             return breach(Promise::Refreshing, format!("{refresh:?} is refreshed twice at a time"));
         }
-        self.refreshes.insert(client.id, refresh);
+        self.refreshes.insert(client, refresh);
         Ok(())
     }
 
-    fn follow_heading(&mut self, serial: u64, now: Duration) {
+    fn follow_headed(&mut self, client: &Client, now: Duration) {
+        let method = client.request.fields.get(":method").unwrap_or_default();
+        if method != b"POST" || !(200..400).contains(&client.status().unwrap_or(0)) {
+            return;
+        }
+        let answered = client.serials.last().and_then(|serial| self.headed.get(serial));
+        let answered = answered.map_or(self.order, |(order, _)| *order);
+        self.written.insert(place(client), Write { answered, told: self.order, at: now });
+        self.parted.insert(place(client), (self.order, now));
+    }
+
+    /// Whether an answer is not for all.
+    fn is_unfit(&self, made: &Made) -> bool {
+        made.forbidden.is_some() || made.body.len() > self.terms.max_object_bytes
+    }
+
+    fn follow_heading(&mut self, serial: u64, world: &World) {
+        let now = world.now();
         self.headed.insert(serial, (self.order, now));
         let Some(made) = self.made(serial) else { return };
         // What the upstream says of another response is a failure where the plugin cannot ask again.
@@ -315,19 +339,19 @@ impl Judge {
             if self.due_at.contains_key(&made.client) {
                 self.expect(made.client, now + patience);
             }
-            self.parted.insert((made.envoy, made.url.clone()), self.order);
+            self.parted.insert((made.envoy, made.url.clone()), (self.order, now));
         }
         if !made.permits_authorized {
             self.unauthorized.insert(made.url.clone());
         }
-        let too_large = made.body.len() > self.terms.max_object_bytes;
         if made.language.is_some() {
             self.varied.insert(made.url.clone());
         }
         // What answers HEAD says nothing of GET, but what confirms a stored response does.
         let speaks = made.method == "GET" || made.confirms.is_some();
-        if speaks && (made.forbidden.is_some() || too_large) {
+        if speaks && self.is_unfit(&made) {
             self.unshared.insert((made.envoy, made.url.clone()));
+            self.tell_fleet(&made.url, world);
         }
         if let (Some(confirmed), Some(_)) = (made.confirms, made.forbidden) {
             let worker = self.flights.get(&serial).map_or(0, |flight| flight.asked.worker);
@@ -336,24 +360,29 @@ impl Judge {
         // What is stored is discarded then, as after a write; of HEAD only if it is not what there is now.
         let discards = made.method == "HEAD" || (made.confirms.is_some() && made.forbidden.is_some());
         if discards && self.reach == Reach::Worker {
-            self.parted.insert((made.envoy, made.url), self.order);
+            self.parted.insert((made.envoy, made.url.clone()), (self.order, now));
         }
     }
 
-    fn follow_stopped(&mut self, serial: u64, stop: Stop, now: Duration) {
+    fn follow_stopped(&mut self, serial: u64, stop: Stop, world: &World) {
+        let now = world.now();
         let Some(flight) = self.flights.remove(&serial) else { return };
         let place = (flight.asked.envoy, path(&flight.asked));
         if let Some(count) =
             self.writes_under_way.get_mut(&place).filter(|_| method(&flight.asked) == b"POST")
         {
             *count -= 1;
-            self.parted.insert(place.clone(), self.order);
+            self.parted.insert(place.clone(), (self.order, now));
             if *count == 0 {
                 self.writes_under_way.remove(&place);
             }
         }
         if stop == Stop::Failed || stop == Stop::Cut {
             self.failed_at.insert(flight.asked.envoy, now);
+        }
+        // That it was too large shows only now.
+        if self.made(serial).is_some_and(|made| made.method == "GET" && self.is_unfit(&made)) {
+            self.tell_fleet(&place.1, world);
         }
         if stop == Stop::Complete {
             self.completed.insert(serial, now);
@@ -363,6 +392,7 @@ impl Judge {
 
 mod answers;
 mod flights;
+mod leases;
 
 use answers::INSTANT;
 

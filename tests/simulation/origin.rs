@@ -3,6 +3,7 @@
 
 use breakwater::host::sim::{Answer, Asked, ClientId, Lines, Outcome, Rng, Script};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What kind of resource a URL is.
@@ -67,7 +68,7 @@ pub struct Made {
 }
 
 pub struct Origin {
-    pub made: BTreeMap<u64, Made>,
+    pub made: BTreeMap<u64, Rc<Made>>,
     kinds: BTreeMap<String, Kind>,
     versions: BTreeMap<String, u64>,
     health: Health,
@@ -82,6 +83,7 @@ pub const SERIAL: &str = "x-serial";
 pub const AS_OF: &str = "as-of=";
 /// What precedes the serial number in every body.
 pub const MARKER: &[u8] = b"serial=";
+const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 
 impl Origin {
     pub fn new(kinds: BTreeMap<String, Kind>, health: Health) -> Self {
@@ -114,7 +116,7 @@ impl Origin {
         };
         let out = self.health.outage.is_some_and(|(from, to)| (from..to).contains(&asked.at));
         let outcome = if out { Outcome::Reset } else { self.outcome(asked, &mut made, rng) };
-        self.made.insert(asked.serial, made);
+        self.made.insert(asked.serial, Rc::new(made));
         Script { wait, outcome }
     }
 
@@ -266,6 +268,6 @@ fn forbidden_by_request(fields: &Lines) -> Option<&'static str> {
 
 fn body(serial: u64, filler: usize) -> Vec<u8> {
     let mut body = [MARKER, serial.to_string().as_bytes(), b";"].concat();
-    body.extend((0..filler).map(|at| b'a' + u8::try_from(at % 26).unwrap()));
+    body.extend(ALPHABET.repeat(filler / ALPHABET.len() + 1).iter().take(filler));
     body
 }

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Makes a worker's role.
 pub type Maker = fn(SimHost, usize, usize, &Terms) -> Box<dyn Role>;
 
+/// How far it reaches at most with these terms.
+pub type Reaching = fn(&Terms) -> Reach;
+
 /// How a run went wrong, and what led there.
 #[derive(Debug)]
 pub struct Failure {
@@ -23,11 +26,11 @@ pub struct Failure {
 }
 
 /// Runs one seed's scenario.
-pub fn run(seed: u64, maker: Maker, reach: Reach, trace: bool) -> Result<World, Failure> {
+pub fn run(seed: u64, maker: Maker, reach: Reaching, trace: bool) -> Result<World, Failure> {
     let mut scenario = Scenario::of(seed);
     scenario.config.trace = trace;
     let origin = Rc::new(RefCell::new(Origin::new(scenario.kinds.clone(), scenario.health)));
-    let mut judge = Judge::new(&scenario, origin.clone(), reach);
+    let mut judge = Judge::new(&scenario, origin.clone(), reach(&scenario.terms));
     let terms = scenario.terms;
     let mut world = World::new(
         seed,
@@ -45,7 +48,7 @@ pub fn run(seed: u64, maker: Maker, reach: Reach, trace: bool) -> Result<World, 
             break Err(breach);
         }
         if world.is_idle() {
-            break judge.close();
+            break judge.close(&world);
         }
         if world.now() > end {
             let what = format!("not at rest after {end:?}");
@@ -80,16 +83,17 @@ fn tell_request(line: &mut String, world: &World) {
 fn tell_answer(line: &mut String, origin: &Origin) {
     let Some((_, number)) = line.split_once(" Heading { serial: ") else { return };
     let Ok(number) = number.trim_end_matches(" }").parse() else { return };
-    let Some(Made { status, forbidden, confirms, lifetime, .. }) = origin.made.get(&number) else { return };
+    let Some(made) = origin.made.get(&number) else { return };
+    let Made { status, forbidden, confirms, lifetime, .. } = &**made;
     line.push_str(&format!(" {status} {confirms:?} for {lifetime:?}, {forbidden:?}"));
 }
 
 /// Runs many seeds and panics with the smallest that fails and what led there; `BREAKWATER_SEED` runs that one
 /// alone, `BREAKWATER_SEEDS` sets how many.
-pub fn run_seeds(seeds: u64, maker: Maker, reach: Reach) {
+pub fn run_seeds(seeds: u64, maker: Maker, reach: Reaching) {
     let asked = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     if let Some(seed) = asked("BREAKWATER_SEED") {
-        return report(run(seed, maker, reach, true).map(|_| ()));
+        return report(run(seed, maker, reach, true).map(|_| ()), usize::MAX);
     }
     let seeds = asked("BREAKWATER_SEEDS").unwrap_or(seeds);
     let next = AtomicU64::new(0);
@@ -111,14 +115,14 @@ pub fn run_seeds(seeds: u64, maker: Maker, reach: Reach) {
         }
     });
     if let Some(seed) = worst.into_inner().unwrap() {
-        report(run(seed, maker, reach, true).map(|_| ()));
+        report(run(seed, maker, reach, true).map(|_| ()), 150);
         panic!("seed {seed} failed once and not again: the simulation is not deterministic");
     }
 }
 
-fn report(outcome: Result<(), Failure>) {
+fn report(outcome: Result<(), Failure>, lines: usize) {
     if let Err(failure) = outcome {
-        let from = failure.trace.len().saturating_sub(150);
+        let from = failure.trace.len().saturating_sub(lines);
         for line in &failure.trace[from..] {
             eprintln!("{line}");
         }

@@ -2,7 +2,7 @@
 
 use crate::judge::Reach;
 use crate::origin::{Health, Kind};
-use breakwater::host::sim::{ClientRequest, Config, Mood, Rng, World};
+use breakwater::host::sim::{ClientRequest, Config, Mishap, Mood, Refusal, Rng, Side, World};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -40,6 +40,13 @@ pub struct Terms {
     pub message_bytes: usize,
 }
 
+impl Terms {
+    /// How far coalescing reaches; through Redis alone it goes beyond an Envoy.
+    pub fn reach(&self) -> Reach {
+        self.scope.min(if self.l2 { Reach::Fleet } else { Reach::Envoy })
+    }
+}
+
 /// One run, before it runs.
 pub struct Scenario {
     pub config: Config,
@@ -54,7 +61,7 @@ enum Act {
     Request { request: ClientRequest, leaves: Option<Duration> },
     Trap { envoy: usize, worker: usize, after: Option<u32> },
     Restart(usize),
-    Redis(Mood),
+    Befall(Mishap),
 }
 
 /// The field by which the plugin knows its own requests; sent by others, it means nothing.
@@ -71,7 +78,7 @@ impl Scenario {
     pub fn of(seed: u64) -> Self {
         let rng = &mut Rng::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let config = Config {
-            envoys: 1 + rng.index(2),
+            envoys: *rng.pick(&[1, 1, 2, 2, 3, 4]).unwrap(),
             workers: 1 + rng.index(3),
             stream_idle_timeout: Duration::from_secs(20),
             interleave: *rng.pick(&[0, 50, 300]).unwrap(),
@@ -90,9 +97,11 @@ impl Scenario {
             parallel: *limits.pick(&[None, None, Some(1), Some(3)]).unwrap(),
             scope: *rng
                 .pick(&[
-                    Reach::Envoy,
-                    Reach::Envoy,
-                    Reach::Envoy,
+                    Reach::Fleet,
+                    Reach::Fleet,
+                    Reach::Fleet,
+                    Reach::Fleet,
+                    Reach::Fleet,
                     Reach::Envoy,
                     Reach::Worker,
                     Reach::Nowhere,
@@ -139,6 +148,12 @@ impl Scenario {
         self.acts.iter().all(|(_, act)| matches!(act, Act::Request { .. }))
     }
 
+    /// Until when that is so.
+    pub fn calm_until(&self) -> Duration {
+        let mishaps = self.acts.iter().filter(|(_, act)| !matches!(act, Act::Request { .. }));
+        mishaps.map(|(at, _)| *at).min().unwrap_or(Duration::MAX)
+    }
+
     /// Puts all that is to happen on the world's agenda.
     pub fn schedule(&self, world: &mut World) {
         for (at, act) in self.acts.clone() {
@@ -151,7 +166,7 @@ impl Scenario {
                 }
                 Act::Trap { envoy, worker, after } => world.trap(at, envoy, worker, after),
                 Act::Restart(envoy) => world.restart(at, envoy),
-                Act::Redis(mood) => world.redis(at, mood),
+                Act::Befall(mishap) => world.befall(at, mishap),
             }
         }
     }
@@ -250,12 +265,57 @@ fn mishaps(rng: &mut Rng, config: &Config, acts: &mut Vec<(Duration, Act)>) {
     }
     if rng.chance(500) {
         for _ in 0..1 + rng.index(4) {
-            let slow = Mood { delay: (MS, MS * 200), ..Mood::default() };
-            let sick = Mood { loss: 100, error: 100, garbage: 100, ..Mood::default() };
-            let noisy = Mood { garbage: 1000, ..Mood::default() };
-            let moods = [Mood::default(), Mood::down(), Mood::frozen(), slow, sick, noisy];
-            let mood = rng.pick(&moods).unwrap().clone();
-            acts.push((rng.duration(Duration::ZERO, end), Act::Redis(mood)));
+            let at = rng.duration(Duration::ZERO, end);
+            acts.extend(troubles(rng, config, at).map(|(at, mishap)| (at, Act::Befall(mishap))));
         }
     }
+}
+
+/// Something that befalls Redis, or the ways to it, and what comes of it.
+fn troubles(
+    rng: &mut Rng,
+    config: &Config,
+    at: Duration,
+) -> impl Iterator<Item = (Duration, Mishap)> + use<> {
+    let ends = at + rng.duration(MS, MS * 3_000);
+    let longest = MS * *rng.pick(&[1, 20, 500]).unwrap();
+    let lag = rng.duration(Duration::ZERO, longest);
+    let trouble = match rng.below(20) {
+        0..8 => vec![(at, Mishap::Mood(mood(rng)))],
+        8..12 => {
+            let envoy = rng.index(config.envoys);
+            vec![(at, Mishap::Toward(envoy, Some(mood(rng)))), (ends, Mishap::Toward(envoy, None))]
+        }
+        12 | 13 => vec![(at, Mishap::Forgets(":lock:"))],
+        14 => vec![(at, Mishap::Forgets(""))],
+        15..17 => {
+            // Away until the replica is found, or at once.
+            let away = if rng.chance(500) { Some((at, Mishap::Mood(Mood::down()))) } else { None };
+            let back = away.as_ref().map(|_| (ends, Mishap::Mood(Mood::default())));
+            let fails_over = (if back.is_some() { ends } else { at }, Mishap::FailsOver(lag));
+            away.into_iter().chain([fails_over]).chain(back).collect()
+        }
+        _ => {
+            let side = if rng.chance(500) { Side::Former } else { Side::Replica };
+            let gone = (0..config.envoys).filter(|_| rng.chance(500)).collect();
+            vec![(at, Mishap::Splits(gone, lag)), (ends, Mishap::Heals(side))]
+        }
+    };
+    trouble.into_iter()
+}
+
+fn mood(rng: &mut Rng) -> Mood {
+    let well = Mood::default();
+    let moods = [
+        well.clone(),
+        Mood::down(),
+        Mood::frozen(),
+        Mood { delay: (MS, MS * 200), ..well.clone() },
+        Mood { loss: 100, error: 100, garbage: 100, ..well.clone() },
+        Mood { garbage: 1000, ..well.clone() },
+        Mood { lame: 300, ..well.clone() },
+        Mood { refusal: Some(Refusal::Writes), ..well.clone() },
+        Mood { refusal: Some(Refusal::Scripts), ..well },
+    ];
+    rng.pick(&moods).unwrap().clone()
 }

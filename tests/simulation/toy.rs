@@ -1,9 +1,11 @@
-//! A small coalescer within one worker, right as it stands and wrong on demand: the yardstick for the judge.
+//! A small coalescer within one worker, or with leases in Redis among all, right as it stands and wrong on demand: the
+//! yardstick for the judge.
 
 use crate::scenario::MARK;
 use breakwater::host::{CalloutId, Flow, Host, MetricKind, QueueId, Role, Source, StreamId, Version};
 use breakwater::http::Fields;
 use breakwater::time::Mono;
+use leasing::{Lease, Leases};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -39,6 +41,18 @@ pub enum Flaw {
     RefreshesAlways,
     /// Takes for granted that every stream that ends had begun.
     Panics,
+    /// Fetches whoever has the lease.
+    IgnoresLeases,
+    /// A lease that is lost stands for ever.
+    LeasesForEver,
+    /// Gives no lease back.
+    KeepsLeases,
+    /// Does not prolong its leases.
+    LetsLeasesEnd,
+    /// Gives leases back that others have.
+    EndsLeasesOfOthers,
+    /// Waits for what Redis says about a lease, if it be for ever.
+    NeedsRedis,
 }
 
 type Key = (u64, Vec<u8>);
@@ -47,6 +61,10 @@ struct Flight {
     leader: StreamId,
     waiters: Vec<(StreamId, Mono)>,
     answer: Option<Answer>,
+    /// Its name in the fleet, where it stands there, and how long its leader waits for that.
+    name: String,
+    lease: Lease,
+    deadline: Mono,
 }
 
 #[derive(Clone)]
@@ -75,6 +93,7 @@ pub struct Toy<H: Host> {
     queue: Option<QueueId>,
     last: BTreeMap<Vec<u8>, Answer>,
     leaked: u64,
+    leases: Leases,
 }
 
 impl<H: Host> Toy<H> {
@@ -90,7 +109,13 @@ impl<H: Host> Toy<H> {
             queue: None,
             last: BTreeMap::new(),
             leaked: 0,
+            leases: Leases::new(None),
         }
+    }
+
+    /// The same with leases that last so long.
+    pub fn leasing(self, lasts: Duration) -> Self {
+        Self { leases: Leases::new(Some(lasts)), ..self }
     }
 
     fn writes(&self, path: &[u8]) -> u64 {
@@ -146,23 +171,27 @@ impl<H: Host> Toy<H> {
             return self.post(flight.waiters, flight.answer.as_ref());
         }
         if self.flaw == Flaw::Strands || flight.waiters.is_empty() {
-            return;
+            return self.give_back(&key, &flight);
         }
         // A write may have come since: what is fetched now is fit for newcomers too.
-        let now = (self.writes(&key.1), key.1);
+        let now = (self.writes(&key.1), key.1.clone());
         for (waiter, _) in &flight.waiters {
             if let Some(Part::Waits(key, _)) = self.parts.get_mut(waiter) {
                 key.clone_from(&now);
             }
         }
         if let Some(newer) = self.flights.get_mut(&now) {
-            return newer.waiters.append(&mut flight.waiters);
+            newer.waiters.append(&mut flight.waiters);
+            return self.give_back(&key, &flight);
         }
-        let (next, _) = flight.waiters.remove(0);
+        let (next, deadline) = flight.waiters.remove(0);
         let authorized = matches!(self.parts.get(&next), Some(Part::Waits(_, true)));
         self.parts.insert(next, Part::Leads(now.clone(), authorized));
-        self.host.resume(next);
-        self.flights.insert(now, Flight { leader: next, answer: None, ..flight });
+        let held = matches!(flight.lease, Lease::Held(_));
+        self.flights.insert(now.clone(), Flight { leader: next, answer: None, deadline, ..flight });
+        if held || !self.ask_for_lease(&now) {
+            self.host.resume(next);
+        }
     }
 
     fn is_shareable(&self, head: &Fields, authorized: Authorized) -> bool {
@@ -180,6 +209,7 @@ impl<H: Host> Toy<H> {
     fn land(&mut self, stream: StreamId) {
         let Some(Part::Leads(key, _)) = self.parts.remove(&stream) else { return };
         let Some(flight) = self.flights.remove(&key) else { return };
+        self.give_back(&key, &flight);
         if let Some(answer) = &flight.answer {
             if self.flaw == Flaw::NeverExpires {
                 self.last.insert(key.1.clone(), answer.clone());
@@ -192,6 +222,7 @@ impl<H: Host> Toy<H> {
 impl<H: Host> Role for Toy<H> {
     fn on_tick(&mut self) {
         let now = self.host.mono();
+        self.tend_leases(now);
         let mut due = Vec::new();
         for flight in self.flights.values_mut() {
             let (late, waiting) = flight.waiters.drain(..).partition(|(_, deadline)| *deadline <= now);
@@ -215,7 +246,9 @@ impl<H: Host> Role for Toy<H> {
         }
     }
 
-    fn on_callout(&mut self, _: CalloutId, _: Option<Vec<u8>>) {}
+    fn on_callout(&mut self, callout: CalloutId, answer: Option<Vec<u8>>) {
+        self.hear_of_lease(callout, answer);
+    }
 
     fn on_request(&mut self, stream: StreamId, _: bool) -> Flow {
         if self.queue.is_none() {
@@ -265,9 +298,12 @@ impl<H: Host> Role for Toy<H> {
             self.parts.insert(stream, Part::Waits(key, authorized));
             return Flow::Pause;
         }
-        self.flights.insert(key.clone(), Flight { leader: stream, waiters: Vec::new(), answer: None });
-        self.parts.insert(stream, Part::Leads(key, authorized));
-        Flow::Continue
+        let (name, deadline) = (self.name(), self.host.mono().after(self.wait_timeout));
+        let flight =
+            Flight { leader: stream, waiters: Vec::new(), answer: None, name, lease: Lease::None, deadline };
+        self.flights.insert(key.clone(), flight);
+        self.parts.insert(stream, Part::Leads(key.clone(), authorized));
+        if self.ask_for_lease(&key) { Flow::Pause } else { Flow::Continue }
     }
 
     fn on_response(&mut self, stream: StreamId, end: bool) -> Flow {
@@ -293,6 +329,7 @@ impl<H: Host> Role for Toy<H> {
                 }
                 if !shareable && let Some(flight) = self.flights.remove(&key) {
                     self.parts.remove(&stream);
+                    self.give_back(&key, &flight);
                     self.post(flight.waiters, None);
                 } else if end {
                     self.land(stream);
@@ -347,3 +384,5 @@ impl<H: Host> Role for Toy<H> {
 fn counter(path: &[u8]) -> Vec<u8> {
     [b"writes ", path].concat()
 }
+
+mod leasing;

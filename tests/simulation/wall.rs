@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 #[test]
 fn the_wall_holds() {
-    run_seeds(5_000, worker, Reach::Envoy);
+    run_seeds(5_000, worker, |_| Reach::Fleet);
 }
 
 /// What nobody tries, no seed can find wrong.
@@ -20,9 +20,9 @@ fn the_wall_holds() {
 fn the_seeds_try_everything() {
     let mut sums = BTreeMap::new();
     for seed in 0..300 {
-        let world = run(seed, worker, Reach::Envoy, false).expect("a seed that holds");
+        let world = run(seed, worker, |_| Reach::Fleet, false).expect("a seed that holds");
         assert_eq!(world.late_actions(), 0, "seed {seed}: who is gone is not answered");
-        for (name, value) in (0..2).flat_map(|envoy| world.metrics(envoy)) {
+        for (name, value) in (0..4).flat_map(|envoy| world.metrics(envoy)) {
             // A worker that dies takes with it what it would have said of those who wait.
             let waits = name == "breakwater.waiters" && value != 0;
             assert!(!waits || !Scenario::of(seed).is_calm(), "seed {seed}: {value} wait when all is over");
@@ -83,7 +83,8 @@ fn configuration(terms: &Terms) -> String {
     let scope = match terms.scope {
         Reach::Nowhere => "off",
         Reach::Worker => "worker",
-        Reach::Envoy => "fleet",
+        Reach::Envoy => "instance",
+        Reach::Workers | Reach::Fleet => "fleet",
     };
     let ms = |duration: std::time::Duration| format!("{}ms", duration.as_millis());
     let object = terms.max_object_bytes / 1024;

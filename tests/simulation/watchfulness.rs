@@ -1,8 +1,8 @@
 //! Who watches the watchman: the judge lets a right plugin pass and notices each way of being wrong.
 
 use crate::judge::{Promise, Reach};
-use crate::run::{Maker, run, run_seeds};
-use crate::scenario::MARK;
+use crate::run::{Maker, Reaching, run, run_seeds};
+use crate::scenario::{MARK, Terms};
 use crate::toy::{Flaw, Toy};
 use breakwater::host::sim::SimHost;
 use breakwater::host::{CalloutId, Flow, Host, QueueId, Role, StreamId};
@@ -29,7 +29,7 @@ impl Role for PassThrough {
 
 #[test]
 fn the_simulation_finds_nothing_where_nothing_is_done() {
-    run_seeds(100, |host, _, _, _| Box::new(PassThrough(host)), Reach::Nowhere);
+    run_seeds(100, |host, _, _, _| Box::new(PassThrough(host)), |_| Reach::Nowhere);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn the_simulation_finds_nothing_in_a_right_coalescer() {
     run_seeds(
         300,
         |host, _, _, terms| Box::new(Toy::new(host, Flaw::None, terms.wait_timeout)),
-        Reach::Worker,
+        |_| Reach::Worker,
     );
 }
 
@@ -45,14 +45,14 @@ fn the_simulation_finds_nothing_in_a_right_coalescer() {
 fn a_seed_runs_the_same_way_twice() {
     for seed in 0..10 {
         let maker: Maker = |host, _, _, terms| Box::new(Toy::new(host, Flaw::None, terms.wait_timeout));
-        let [first, second] = [(); 2].map(|()| run(seed, maker, Reach::Worker, true).unwrap().trace());
+        let [first, second] = [(); 2].map(|()| run(seed, maker, |_| Reach::Worker, true).unwrap().trace());
         assert!(!first.is_empty());
         assert_eq!(first, second, "seed {seed}");
     }
 }
 
 /// The first promise found broken in each of the first seeds, until `expected` is among them.
-fn assert_noticed(expected: Promise, reach: Reach, maker: Maker) {
+fn assert_noticed(expected: Promise, reach: Reaching, maker: Maker) {
     let mut found = Vec::new();
     for seed in 0..200 {
         if let Err(failure) = run(seed, maker, reach, false) {
@@ -68,7 +68,43 @@ fn assert_noticed(expected: Promise, reach: Reach, maker: Maker) {
 #[test]
 fn the_simulation_notices_a_flight_that_ends_at_its_workers_edge() {
     let maker: Maker = |host, _, _, terms| Box::new(Toy::new(host, Flaw::None, terms.wait_timeout));
-    assert_noticed(Promise::OneFlight, Reach::Envoy, maker);
+    assert_noticed(Promise::OneFlight, |_| Reach::Envoy, maker);
+}
+
+/// The toy with leases among all workers.
+fn leasing(host: SimHost, flaw: Flaw, terms: &Terms) -> Box<dyn Role> {
+    let toy = Toy::new(host, flaw, terms.wait_timeout);
+    Box::new(if leasing_reaches(terms) == Reach::Workers { toy.leasing(terms.lease) } else { toy })
+}
+
+fn leasing_reaches(terms: &Terms) -> Reach {
+    if terms.reach() == Reach::Fleet { Reach::Workers } else { Reach::Worker }
+}
+
+#[test]
+fn the_simulation_finds_nothing_in_right_leases() {
+    run_seeds(300, |host, _, _, terms| leasing(host, Flaw::None, terms), leasing_reaches);
+}
+
+macro_rules! notices_of_leases {
+    ($($test:ident: $flaw:ident breaks $promise:ident;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                let maker: Maker = |host, _, _, terms| leasing(host, Flaw::$flaw, terms);
+                assert_noticed(Promise::$promise, leasing_reaches, maker);
+            }
+        )*
+    };
+}
+
+notices_of_leases! {
+    the_simulation_notices_a_flight_beside_another_envoys_lease: IgnoresLeases breaks OneFlight;
+    the_simulation_notices_a_lease_that_ends_before_its_flight: LetsLeasesEnd breaks OneFlight;
+    the_simulation_notices_the_end_of_anothers_lease: EndsLeasesOfOthers breaks OneFlight;
+    the_simulation_notices_a_lease_for_ever: LeasesForEver breaks Leases;
+    the_simulation_notices_a_lease_that_is_kept: KeepsLeases breaks Leases;
+    the_simulation_notices_whoever_waits_for_redis: NeedsRedis breaks NobodyStranded;
 }
 
 macro_rules! notices {
@@ -76,10 +112,10 @@ macro_rules! notices {
         $(
             #[test]
             fn $test() {
-                fn maker(host: SimHost, _: usize, _: usize, terms: &crate::scenario::Terms) -> Box<dyn Role> {
+                fn maker(host: SimHost, _: usize, _: usize, terms: &Terms) -> Box<dyn Role> {
                     Box::new(Toy::new(host, Flaw::$flaw, terms.wait_timeout))
                 }
-                assert_noticed(Promise::$promise, Reach::Worker, maker);
+                assert_noticed(Promise::$promise, |_| Reach::Worker, maker);
             }
         )*
     };

@@ -1,0 +1,75 @@
+//! Judging what the Envoys of a fleet owe each other: one flight for all of them, and no lease that outlasts it.
+
+use super::*;
+
+impl Judge {
+    /// Whether the Envoys can be expected to know of each other's flights.
+    pub(super) fn is_fleet(&self, now: Duration) -> bool {
+        self.reach >= Reach::Workers && now < self.calm_until
+    }
+
+    /// Whoever waits for an answer of the URL on another Envoy, or comes before that has said so to Redis, learns that
+    /// it is not for all, and that Envoy remembers it.
+    pub(super) fn tell_fleet(&mut self, url: &str, world: &World) {
+        if self.reach < Reach::Workers {
+            return;
+        }
+        let waits = |client: &Client| Some(place(client)).filter(|(_, other)| other == url);
+        let told = self.due_at.keys().filter_map(|client| world.with_client(*client, waits).flatten());
+        self.unshared.extend(told);
+        self.told.insert(url.to_owned(), world.now());
+    }
+
+    /// A client comes, perhaps in time to be told what its Envoy has not heard yet.
+    pub(super) fn hear(&mut self, client: ClientId, world: &World) {
+        let place = world.with_client(client, place).unwrap();
+        // A lease that could not be given back leads to what was left beside it.
+        let known = if world.now() < self.calm_until { TELLING } else { LEFT_FOR + TELLING };
+        if self.told.get(&place.1).is_some_and(|told| world.now() <= *told + known) {
+            self.unshared.insert(place);
+        }
+    }
+
+    /// Whether a write through any Envoy lies between the arrivals of two clients of two Envoys, or so shortly before
+    /// that Redis had not heard of it yet.
+    pub(super) fn is_parted_in_fleet(&self, url: &str, asked: &Asked, other: &Asked, world: &World) -> bool {
+        let (one, two) = (asked.client, other.client);
+        let first = self.began[&one].min(self.began[&two]);
+        let began = |client| world.with_client(client, |client| client.began).unwrap();
+        let first_at = began(one).min(began(two));
+        self.writes_under_way.keys().any(|at| at.1 == url)
+            || self.parted.iter().any(|(at, (order, parted))| {
+                at.1 == url && (*order >= first || *parted + TELLING >= first_at)
+            })
+    }
+
+    /// At rest, nobody needs a lease any more: each was given back, or ends by itself.
+    pub(super) fn judge_leases(&self, world: &World) -> Result<(), Breach> {
+        let longest = self.terms.lease.max(LEFT_FOR);
+        for key in world.redis_keys() {
+            let name = String::from_utf8_lossy(&key).into_owned();
+            if !name.contains(":lock:") {
+                continue;
+            }
+            match world.redis_lasts(&key).unwrap() {
+                None => return breach(Promise::Leases, format!("{name} never ends")),
+                Some(lasts) if lasts > longest => {
+                    return breach(Promise::Leases, format!("{name} ends in {lasts:?} only"));
+                }
+                Some(_) => {}
+            }
+            // What was left for those who waited is no lease.
+            let value = world.redis_value(&key).unwrap();
+            if self.calm && value.len() == 32 && value.iter().all(u8::is_ascii_hexdigit) {
+                return breach(Promise::Leases, format!("{name} was not given back"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// From an Envoy's knowledge of something to its being in Redis where nothing is wrong: through a queue or a tick, and
+/// on the way there.
+const TELLING: Duration = Duration::from_millis(25);
+/// For how long what is not stored may stay for those who wait for it.
+const LEFT_FOR: Duration = Duration::from_secs(2);
