@@ -44,7 +44,12 @@ pub(super) enum Task {
     /// Look again whether another Envoy has fetched.
     Look(VecDeque<StreamId>),
     /// Delete a key from L2 and L3.
-    Delete(Digest),
+    Delete {
+        /// The key.
+        digest: Digest,
+        /// Whether its resource has changed, so that nobody shall wait for a fetch that is under way.
+        has_changed: bool,
+    },
     /// Send a stream's request again, to answer it with what comes.
     Refetch(StreamId, Fields),
     /// Send a request again, to fetch anew what it asked for.
@@ -205,8 +210,8 @@ impl<H: Host> Worker<H> {
                     self.send_refetch(stream, &fields);
                     left = left.saturating_sub(1);
                 }
-                Task::Delete(digest) => {
-                    self.delete(digest);
+                Task::Delete { digest, has_changed } => {
+                    self.delete(digest, has_changed);
                     left = left.saturating_sub(1);
                 }
             }

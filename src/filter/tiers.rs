@@ -184,7 +184,7 @@ impl<H: Host> Worker<H> {
                 self.counters.occurred(Occurrence::L2Up);
                 self.host.log(Level::Info, "Redis answers again: L2 and L3 are used");
                 for digest in std::mem::take(&mut self.tiers.owed) {
-                    self.later(Task::Delete(digest));
+                    self.later(Task::Delete { digest, has_changed: false });
                 }
             }
             return;
@@ -231,8 +231,8 @@ impl<H: Host> Worker<H> {
     }
 
     /// In a root callback: deletes from L2 and L3, now or as soon as they can be asked.
-    pub(super) fn delete(&mut self, digest: Digest) {
-        let (pipeline, _) = remote::delete(&self.plan.namespace, digest);
+    pub(super) fn delete(&mut self, digest: Digest, has_changed: bool) {
+        let (pipeline, _) = remote::delete(&self.plan.namespace, digest, has_changed);
         let asked = self.tiers.can_ask() && self.tiers.callouts.len() < MAX_CALLOUTS;
         if asked && self.call(&pipeline, Purpose::Delete(digest)).is_some() {
             self.tiers.deleting.insert(digest, None);
@@ -310,7 +310,7 @@ impl<H: Host> Worker<H> {
         self.forget(at, digest);
         self.taint(digest);
         if self.plan.l2.is_some() {
-            self.later(Task::Delete(digest));
+            self.later(Task::Delete { digest, has_changed: true });
         }
     }
 
@@ -318,7 +318,7 @@ impl<H: Host> Worker<H> {
     pub(super) fn discard(&mut self, at: Wall, digest: Digest) {
         self.forget(at, digest);
         if self.plan.l2.is_some() {
-            self.later(Task::Delete(digest));
+            self.later(Task::Delete { digest, has_changed: false });
         }
     }
 }

@@ -144,11 +144,13 @@ pub fn store_variant(
     Some((pipeline, commands))
 }
 
-/// Forgets a key in both tiers, and who fetches it; one command.
-pub fn delete(namespace: &str, digest: Digest) -> (Vec<u8>, usize) {
+/// Forgets a key in both tiers, and if its resource has changed, who fetches it; one command.
+pub fn delete(namespace: &str, digest: Digest, has_changed: bool) -> (Vec<u8>, usize) {
     let mut pipeline = Vec::new();
     let [l2, l3] = TIERS.map(|tier| key(namespace, tier, digest));
-    redis::encode(&mut pipeline, &[&b"DEL"[..], &l2, &l3, &leases::key(namespace, digest)]);
+    let lease = leases::key(namespace, digest);
+    let words = [&b"DEL"[..], &l2, &l3].into_iter().chain(has_changed.then_some(&lease[..]));
+    redis::encode(&mut pipeline, &words.collect::<Vec<_>>());
     (pipeline, 1)
 }
 

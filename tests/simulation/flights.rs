@@ -67,7 +67,8 @@ impl Judge {
         // Waiters with Authorization, given an answer that is not for them, do not queue for the next one either.
         let unfit = asked.fields.get("authorization").is_some() && self.unauthorized.contains(&path(asked));
         let request = world.with_client(asked.client, |client| client.request.clone()).unwrap();
-        let many = u32::try_from(self.due_at.len()).unwrap() > self.terms.max_waiters.min(self.terms.all_waiters);
+        let many =
+            u32::try_from(self.due_at.len()).unwrap() > self.terms.max_waiters.min(self.terms.all_waiters);
         !patient || unfit || (many && self.is_crowded(asked.client, &request, world))
     }
 

@@ -154,11 +154,12 @@ proptest! {
         let asked = lookup(&namespace, digest, None);
         prop_assert!(passes(&asked));
         let names: Vec<_> = commands(&asked).into_iter().map(|words| words[1].clone()).collect();
-        let (gone, count) = delete(&namespace, digest);
-        prop_assert!(passes(&gone));
-        let lease = leases::key(&namespace, digest);
-        prop_assert_eq!(commands(&gone), [[vec![b"DEL".to_vec()], names.clone(), vec![lease]].concat()]);
-        prop_assert_eq!(count, 1);
+        for (has_changed, lease) in [(false, vec![]), (true, vec![leases::key(&namespace, digest)])] {
+            let (gone, count) = delete(&namespace, digest, has_changed);
+            prop_assert!(passes(&gone));
+            prop_assert_eq!(commands(&gone), [[vec![b"DEL".to_vec()], names.clone(), lease].concat()]);
+            prop_assert_eq!(count, 1);
+        }
         let Some((pipeline, count)) = store(&namespace, digest, &l2(), &entry, Wall(now)) else {
             prop_assert!(now >= 70_000);
             return Ok(());
