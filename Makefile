@@ -53,6 +53,10 @@ bench: wasm envoy wrk ## Measure an L1 hit against Envoy's direct_response and i
 bench-passing: wasm envoy redis ## Measure what cannot be cached, on its way through, against the same Envoy without L2 or plugin
 	@$(CARGO) bench --quiet --profile dev --bench passing
 
+.PHONY: bench-waves
+bench-waves: wasm envoy redis peers ## Measure waves beside nginx and Varnish: identical, private, over a fleet, of different pages (four minutes)
+	@PATH="$$PWD/.tools/peers:$$PATH:/usr/sbin" $(CARGO) bench --quiet --profile dev --bench waves
+
 ## ---- Checking it
 
 .PHONY: test
@@ -161,6 +165,10 @@ cache-tests: ## The public test suite for HTTP caches, from npm; for conformance
 .PHONY: wrk
 wrk: ## wrk, of the system or installed; for bench only
 	@.ci/setup/wrk.sh
+
+.PHONY: peers
+peers: ## nginx and Varnish, of the system or unpacked into .tools/; for bench-waves only
+	@.ci/setup/peers.sh
 
 .PHONY: clean
 clean: ## Remove what was built; .tools/ stays
