@@ -1,9 +1,9 @@
 //! nginx and Varnish, each as its own documentation wants a cache before a slow upstream to be set up.
 //!
-//! nginx has as many workers as Envoy, which take connections evenly (`reuseport`), its cache lock, what goes with it
-//! (`use_stale updating`), connections to the upstream that are kept, and its cache in memory where there is a file
-//! system for that. Varnish has its built-in VCL, which already lets requests for what it found uncacheable through in
-//! parallel, and so many threads ready that a wave need not wait for their creation.
+//! nginx has as many workers as Envoy, which take connections evenly (`reuseport`), its cache lock and what goes with it
+//! (`use_stale updating`, `background_update`), and connections to the upstream that are kept. Varnish has its built-in
+//! VCL, which lets requests for what it found uncacheable through side by side. Their files are in memory where there is
+//! a file system for that.
 
 use crate::parts::{PATIENCE, eventually, ports};
 use rustix::process::{Pid, Signal, kill_process};
@@ -33,12 +33,13 @@ impl Peer {
         Self::start(command, address, folder).await
     }
 
-    pub async fn varnish(origin: SocketAddr) -> Result<Self, String> {
+    /// With these parameters, and else as it comes.
+    pub async fn varnish(origin: SocketAddr, parameters: &[&str]) -> Result<Self, String> {
         let (folder, address) = (folder()?, ports::unused());
         let mut command = Command::new("varnishd");
         command
             .args(["-F", "-j", "none", "-T", "none", "-s", "malloc,64m"])
-            .args(["-p", "thread_pool_min=1000"])
+            .args(parameters.iter().flat_map(|parameter| ["-p", parameter]))
             .args(["-a", &address.to_string(), "-b", &origin.to_string()])
             .arg("-n")
             .arg(folder.path().join("varnish"));

@@ -4,7 +4,7 @@ use crate::parts::envoy::Envoy;
 use crate::parts::recipe::Recipe;
 use crate::parts::redis::Redis;
 use crate::peer::Peer;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 
 /// How many make a fleet.
@@ -44,14 +44,27 @@ impl Subject {
     pub async fn varnish(origin: SocketAddr, count: usize) -> Result<Self, String> {
         let mut peers = Vec::new();
         for _ in 0..count {
-            peers.push(Peer::varnish(origin).await?);
+            peers.push(Peer::varnish(origin, &[]).await?);
         }
         Ok(Self::peers("Varnish", peers))
+    }
+
+    /// Made for waves.
+    pub async fn tuned_varnish(origin: SocketAddr) -> Result<Self, String> {
+        let parameters = ["thread_pool_min=1000", "rush_exponent=1000"];
+        let name = format!("Varnish, {}", parameters.join(", "));
+        Ok(Self::peers(&name, vec![Peer::varnish(origin, &parameters).await?]))
     }
 
     fn peers(name: &str, peers: Vec<Peer>) -> Self {
         let addresses = peers.iter().map(Peer::address).collect();
         Self { name: name.to_owned(), addresses, envoys: Vec::new(), _peers: peers }
+    }
+
+    /// Puts a new Envoy in the place of one that is gone.
+    pub async fn replace(&mut self, recipe: &Recipe) {
+        self.envoys.push(recipe.clone().start().await);
+        self.addresses = self.envoys.iter().map(Envoy::address).collect();
     }
 
     /// No worker of it has lost its VM.
@@ -66,9 +79,18 @@ impl Subject {
     }
 }
 
-/// The shipped configuration, two workers.
+/// The shipped configuration, two workers. Nobody here writes logs or sends traces.
 pub fn shipped(origin: SocketAddr, redis: &Redis) -> Recipe {
-    Recipe::shipped().workers(2).origin(origin).redis(redis.address())
+    let shipped = Recipe::shipped().workers(2).origin(origin).redis(redis.address());
+    shipped.edit(|config| {
+        for listener in config["static_resources"]["listeners"].as_array_mut().into_iter().flatten() {
+            let edge = listener.pointer_mut("/filter_chains/0/filters/0/typed_config");
+            if let Some(edge) = edge.and_then(Value::as_object_mut) {
+                edge.remove("tracing");
+                edge.remove("access_log");
+            }
+        }
+    })
 }
 
 /// The same without the plugin.

@@ -2,6 +2,7 @@
 
 use crate::crowd::{Crowd, Wave};
 use crate::origin::{Kind, Origin, path};
+use crate::parts::percentile;
 use crate::subject::Subject;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ pub struct Noted {
     pub leader: Duration,
     /// From that answer until 99 % of the others had theirs too.
     pub behind: Duration,
+    /// Until 99 % of all had one.
+    pub most: Duration,
     /// Until all had one.
     pub all: Duration,
 }
@@ -41,13 +44,12 @@ pub fn noted(wave: &Wave, origin: &Origin, path: &str, before: usize) -> Result<
     let first = origin.first(path).ok_or("nobody asked the upstream")?;
     let leader = wave.answers.get(first).copied().flatten().unwrap_or_default();
     let others = wave.answers.iter().enumerate().filter(|(number, _)| *number != first);
-    let mut others: Vec<Duration> = others.filter_map(|(_, answer)| *answer).collect();
-    others.sort_unstable();
-    let most = others.get(others.len().saturating_sub(1) * 99 / 100).copied().unwrap_or_default();
+    let others = others.filter_map(|(_, answer)| *answer);
     Ok(Noted {
         upstream: origin.asked(path) - before,
         leader,
-        behind: most.saturating_sub(leader),
+        behind: percentile(others, 0.99).saturating_sub(leader),
+        most: percentile(wave.answers.iter().flatten().copied(), 0.99),
         all: wave.all(),
     })
 }
