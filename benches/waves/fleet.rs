@@ -4,6 +4,7 @@ use crate::crowd::Crowd;
 use crate::origin::{Kind, UPSTREAM, path};
 use crate::parts::redis::Redis;
 use crate::subject::{FLEET, Subject, shipped};
+use crate::table::grouped;
 use crate::wave::{Noted, noted, wave};
 use crate::{Bench, are_sound, table, turns};
 use std::thread;
@@ -36,7 +37,7 @@ impl Bench {
         })?;
         are_sound(&subjects).await?;
 
-        let title = format!("{FLEET} instances, {} GETs of a page at once", self.clients);
+        let title = format!("{FLEET} instances, {} GETs of a page at once", grouped(self.clients));
         let mut rows: Vec<_> =
             subjects.iter().zip(&whole).map(|(subject, own)| row(&subject.name, own, "0")).collect();
         rows.insert(1, row("its Redis down", &down[0], "0"));

@@ -1,7 +1,8 @@
 //! How does the wall hold a wave, next to nginx and Varnish?
 //!
 //! All stand before one upstream that takes 200 ms, each as it is recommended to be set up (see [`peer`]; Envoy on the
-//! shipped configuration without logs and traces), with two workers where there are such, and answer one client, which keeps its connections:
+//! shipped configuration), with two workers where there are such and without logs and traces, and answer one client,
+//! which keeps its connections:
 //!
 //! 1. the same page, a thousand times at once: what it costs the upstream, and how long after the leader's answer the
 //!    others have theirs;
@@ -9,7 +10,8 @@
 //!    URL again;
 //! 3. the same page through a fleet of four; then through Breakwater's with one of them killed while it fetches, and with
 //!    Redis down;
-//! 4. ten thousand different pages: what looking for company costs where there is none.
+//! 4. ten thousand different pages: what looking for company costs where there is none. Here the plugin has more patience
+//!    for Redis, which it gives up on a crowded machine, and then looks nowhere.
 //!
 //! Each subject has its turn in each round: on a machine with other work only neighbours in time compare. What is
 //! printed is the median of the rounds with their quartiles, and ratios are those of one round. How much of it is the
@@ -35,6 +37,7 @@
     clippy::unwrap_used
 )]
 
+mod cpu;
 mod crowd;
 mod fleet;
 mod keys;

@@ -51,6 +51,11 @@ impl Peer {
         self.address
     }
 
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     async fn start(mut command: Command, address: SocketAddr, folder: TempDir) -> Result<Self, String> {
         let log = folder.path().join("log");
         let file = File::create(&log).map_err(|reason| reason.to_string())?;

@@ -2,6 +2,7 @@
 
 use crate::origin::Kind;
 use crate::subject::{Subject, plain, shipped};
+use crate::table::grouped;
 use crate::wave::{Noted, wave};
 use crate::{Bench, are_sound, table, turns};
 
@@ -28,7 +29,7 @@ impl Bench {
         let noted = turns(self.rounds, subjects, |subject, name| {
             wave(subject, &self.origin, self.clients, Kind::Page, &format!("same-{name}"))
         })?;
-        let title = format!("{} GETs of a page at once", self.clients);
+        let title = format!("{} GETs of a page at once", grouped(self.clients));
         let heading =
             [&title, "upstream requests", "the first's answer", "99 % of the others after it", "99 % of all"];
         table::print(
@@ -52,7 +53,7 @@ impl Bench {
             let wave = || wave(subject, &self.origin, self.clients, Kind::Private, &name);
             Ok([wave()?, wave()?])
         })?;
-        let title = format!("{} GETs of what is private", self.clients);
+        let title = format!("{} GETs of what is private", grouped(self.clients));
         let heading = [&title, "new: all have theirs", "of plain Envoy", "again", "of plain Envoy"];
         table::print(
             &heading,

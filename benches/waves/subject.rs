@@ -1,11 +1,13 @@
 //! What is compared: nobody in between, Envoy with and without the plugin, and its peers; one of each, or a fleet.
 
+use crate::cpu;
 use crate::parts::envoy::Envoy;
 use crate::parts::recipe::Recipe;
 use crate::parts::redis::Redis;
 use crate::peer::Peer;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// How many make a fleet.
 pub const FLEET: usize = 4;
@@ -14,14 +16,13 @@ pub struct Subject {
     pub name: String,
     pub addresses: Vec<SocketAddr>,
     pub envoys: Vec<Envoy>,
-    /// Held while they are used.
-    _peers: Vec<Peer>,
+    peers: Vec<Peer>,
 }
 
 impl Subject {
     pub fn nobody(origin: SocketAddr) -> Self {
         let name = "nothing in between".to_owned();
-        Self { name, addresses: vec![origin], envoys: Vec::new(), _peers: Vec::new() }
+        Self { name, addresses: vec![origin], envoys: Vec::new(), peers: Vec::new() }
     }
 
     pub async fn envoys(name: &str, recipe: &Recipe, count: usize) -> Self {
@@ -30,7 +31,7 @@ impl Subject {
             envoys.push(recipe.clone().start().await);
         }
         let addresses = envoys.iter().map(Envoy::address).collect();
-        Self { name: name.to_owned(), addresses, envoys, _peers: Vec::new() }
+        Self { name: name.to_owned(), addresses, envoys, peers: Vec::new() }
     }
 
     pub async fn nginx(origin: SocketAddr, count: usize) -> Result<Self, String> {
@@ -58,13 +59,19 @@ impl Subject {
 
     fn peers(name: &str, peers: Vec<Peer>) -> Self {
         let addresses = peers.iter().map(Peer::address).collect();
-        Self { name: name.to_owned(), addresses, envoys: Vec::new(), _peers: peers }
+        Self { name: name.to_owned(), addresses, envoys: Vec::new(), peers }
     }
 
     /// Puts a new Envoy in the place of one that is gone.
     pub async fn replace(&mut self, recipe: &Recipe) {
         self.envoys.push(recipe.clone().start().await);
         self.addresses = self.envoys.iter().map(Envoy::address).collect();
+    }
+
+    /// The time that it has had of the processors.
+    pub fn cpu(&self) -> Duration {
+        let envoys = self.envoys.iter().map(Envoy::pid);
+        envoys.chain(self.peers.iter().map(Peer::pid)).map(cpu::used).sum()
     }
 
     /// No worker of it has lost its VM.
@@ -98,7 +105,8 @@ pub fn plain(origin: SocketAddr, redis: &Redis) -> Recipe {
     shipped(origin, redis).without_plugin()
 }
 
-/// The same with requests coalesced so far.
+/// The same with requests coalesced so far, and with more patience for Redis: what is given up costs nothing.
 pub fn with_scope(origin: SocketAddr, redis: &Redis, scope: &str) -> Recipe {
-    shipped(origin, redis).plugin(&json!({"defaults": {"coalesce": {"scope": scope}}}))
+    let patient = shipped(origin, redis).patient_redis(redis.address());
+    patient.plugin(&json!({"defaults": {"coalesce": {"scope": scope}}}))
 }

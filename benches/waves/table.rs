@@ -34,9 +34,9 @@ pub fn ratio(ratios: impl Iterator<Item = f64>) -> String {
     format!("{middle:.2} [{low:.2} {high:.2}]")
 }
 
-/// The median of a rate.
-pub fn rate(rates: impl Iterator<Item = f64>) -> String {
-    grouped(median(rates).round() as usize)
+/// The median, to a whole number.
+pub fn rounded(values: impl Iterator<Item = f64>) -> String {
+    grouped(median(values).round() as usize)
 }
 
 fn quartiles(values: &[f64]) -> [f64; 3] {
@@ -44,7 +44,7 @@ fn quartiles(values: &[f64]) -> [f64; 3] {
 }
 
 /// With commas between the thousands.
-fn grouped(number: usize) -> String {
+pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let first = digits.len() % 3;
     let (first, rest) = digits.split_at(first);
