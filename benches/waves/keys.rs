@@ -30,8 +30,7 @@ impl Bench {
             Subject::varnish(origin, 1).await?,
         ]);
         // A turn takes as long as many waves.
-        let rounds = self.rounds.div_ceil(2);
-        let noted = turns(rounds, &subjects, |subject, name| {
+        let noted = turns(self.rounds.div_ceil(2), &subjects, |subject, name| {
             let say = |reason| format!("{}: {reason}", subject.name);
             let below = path(Kind::Page, &format!("keys-{name}/"));
             let mut crowd = Crowd::connect(&subject.addresses, self.connections).map_err(say)?;

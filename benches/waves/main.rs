@@ -21,7 +21,7 @@
 //! | variable | default | meaning |
 //! | --- | --- | --- |
 //! | `ENVOY` | `.tools/envoy-1.40.0/envoy` | the Envoy binary; `nginx` and `varnishd` are looked for in `PATH` |
-//! | `BENCH_ROUNDS` | 5 | turns of each subject |
+//! | `BENCH_ROUNDS` | 5 | turns of each subject; half as many where they are long |
 //! | `BENCH_CLIENTS` | 1000 | requests in a wave |
 //! | `BENCH_KEYS` | 10000 | different pages |
 //! | `BENCH_CONNECTIONS` | 500 | how many of them are asked for at a time |

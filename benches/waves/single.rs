@@ -48,7 +48,8 @@ impl Bench {
     }
 
     fn private(&self, subjects: &[Subject]) -> Result<(), String> {
-        let noted = turns(self.rounds, subjects, |subject, name| {
+        // nginx takes five seconds for each.
+        let noted = turns(self.rounds.div_ceil(2), subjects, |subject, name| {
             let name = format!("private-{name}");
             let wave = || wave(subject, &self.origin, self.clients, Kind::Private, &name);
             Ok([wave()?, wave()?])
