@@ -2,8 +2,8 @@
 //! the flight has ended.
 //!
 //! It belongs to the flight, not to the request that leads it: when a leader's client goes, the next leads on under the
-//! same lease. It is given back only when all is in Redis that those who wait on other Envoys shall find, and Redis has
-//! said so; for lease and entry may stand on two servers.
+//! same lease. It is given back behind what was stored, in one pipeline. Where lease and entry stand on two servers, it may
+//! thus be free a moment before the entry is there; whoever comes just then fetches once more.
 //!
 //! A wait is looked after here too: when to ask Redis again, and a tick short enough for that.
 
@@ -43,6 +43,12 @@ pub(super) struct Release {
     name: Name,
     /// What is to be left for those who wait, before.
     left: Option<Vec<u8>>,
+}
+
+impl Release {
+    pub(super) fn pipeline(&self, namespace: &str) -> Vec<u8> {
+        leases::release(namespace, self.digest, self.name)
+    }
 }
 
 impl Leases {
@@ -212,8 +218,7 @@ impl<H: Host> Worker<H> {
             let pipeline = leases::release_unawaited(namespace, digest, name);
             self.call(&pipeline, Purpose::ReleaseUnawaited(release));
         } else {
-            let pipeline = leases::release(namespace, digest, name);
-            self.call(&pipeline, Purpose::Release);
+            self.call(&release.pipeline(namespace), Purpose::Release);
         }
     }
 

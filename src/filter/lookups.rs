@@ -69,7 +69,8 @@ impl<H: Host> Worker<H> {
         };
         let pipeline = remote::lookup(&self.plan.namespace, digest, wish.as_ref());
         let asked = Asked { variant: None, wish: token.zip(wish) };
-        let callout = self.call(&pipeline, Purpose::Lookup(stream, asked));
+        let callout =
+            if self.tiers.can_ask() { self.call(&pipeline, Purpose::Lookup(stream, asked)) } else { None };
         slot.callout = callout;
         callout.is_none().then_some(Event::Found(Lookup::Unavailable, Standing::Unasked))
     }
@@ -87,6 +88,10 @@ impl<H: Host> Worker<H> {
         let changed_at = self.streams.get(&stream).map(|slot| self.mark(slot)).unwrap_or_default();
         let standing = match (wish, &lookup) {
             (Some((token, _)), Ok((_, said))) => Some(self.stands(token, *said, asked_at, changed_at)),
+            // One answer that does not come is no reason to ask the upstream beside another.
+            (Some((_, wish)), Err(_)) if wish.awaited.is_some() && self.tiers.can_ask() => {
+                Some(Standing::Elsewhere)
+            }
             _ => None,
         };
         let lookup = lookup.map(|(found, _)| found);

@@ -36,7 +36,7 @@ pub(super) enum Task {
         commands: usize,
         /// The entry's key.
         digest: Digest,
-        /// The lease to be given back then.
+        /// The lease to be given back behind that.
         release: Option<Release>,
     },
     /// Give a lease back.
@@ -82,7 +82,7 @@ impl Tasks {
         }
     }
 
-    /// Has a lease given back when what is to be stored under its key is; gives it back here if nothing is.
+    /// Has a lease given back behind what is to be stored under its key; gives it back here if nothing is.
     pub(super) fn release_after_store(&mut self, lease: Release) -> Option<Release> {
         let mut stores = self.queue.iter_mut().rev().filter_map(|task| match task {
             Task::Store { digest, release, .. } if *digest == lease.digest => Some(release),
@@ -184,7 +184,7 @@ impl<H: Host> Worker<H> {
                     if let Some(Task::Store { pipeline, commands, release, .. }) =
                         self.behind_deletion(digest, store)
                     {
-                        self.store(&pipeline, commands, release);
+                        self.store(pipeline, commands, release);
                         left = left.saturating_sub(1);
                     }
                 }

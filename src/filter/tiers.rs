@@ -46,8 +46,8 @@ pub(super) enum Purpose {
     Refresh(Digest),
     /// Sends a stream's request again.
     Refetch(StreamId),
-    /// Stores, in so many commands; then a lease is given back.
-    Store(usize, Option<Release>),
+    /// Stores, in so many commands.
+    Store(usize),
     /// Deletes a key.
     Delete(Digest),
     /// Prolongs a flight's lease.
@@ -129,19 +129,16 @@ impl<H: Host> Worker<H> {
             }
             Some((Purpose::Refresh(digest), _)) => self.refreshed(digest, answer.is_some()),
             Some((Purpose::Refetch(stream), _)) => self.refetched(callout, stream),
-            Some((Purpose::Store(commands, release), begun)) => {
+            Some((Purpose::Store(commands), begun)) => {
                 let written =
                     answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, commands));
                 self.judge_health(written.is_ok(), begun);
                 if written == Ok(Written::Refused) {
                     self.counters.occurred(Occurrence::L2Refused);
                 }
-                if let Some(release) = release {
-                    self.later(Task::Release(release));
-                }
             }
             Some((Purpose::Renew(token), begun)) => {
-                let own = read_own(answer, leases::OWN_COMMANDS);
+                let own = read_own(answer);
                 self.judge_health(own.is_ok(), begun);
                 self.renewed(token, own.unwrap_or(true));
             }
@@ -151,14 +148,14 @@ impl<H: Host> Worker<H> {
                 self.later(Task::Release(release));
             }
             Some((Purpose::ReleaseUnawaited(release), begun)) => {
-                let released = read_own(answer, 1);
+                let released = read_own(answer);
                 self.judge_health(released.is_ok(), begun);
                 if released == Ok(false) {
                     self.leave(release);
                 }
             }
             Some((Purpose::Release, begun)) => {
-                self.judge_health(read_own(answer, leases::OWN_COMMANDS).is_ok(), begun);
+                self.judge_health(read_own(answer).is_ok(), begun);
             }
             Some((Purpose::Delete(digest), begun)) => {
                 let deleted = answer.ok_or(Unavailable).and_then(|answer| remote::read_written(answer, 1));
@@ -221,10 +218,14 @@ impl<H: Host> Worker<H> {
         callout
     }
 
-    /// In a root callback: stores in L2 and L3, if they can be asked now, and gives a lease back then.
-    pub(super) fn store(&mut self, pipeline: &[u8], commands: usize, release: Option<Release>) {
+    /// In a root callback: stores in L2 and L3, if they can be asked now, and behind that gives a lease back.
+    pub(super) fn store(&mut self, mut pipeline: Vec<u8>, mut commands: usize, release: Option<Release>) {
         if self.tiers.can_ask() && self.tiers.callouts.len() < MAX_CALLOUTS {
-            self.call(pipeline, Purpose::Store(commands, release));
+            if let Some(release) = release {
+                pipeline.extend(release.pipeline(&self.plan.namespace));
+                commands = commands.saturating_add(1);
+            }
+            self.call(&pipeline, Purpose::Store(commands));
         } else if let Some(release) = release {
             self.release(release);
         }
@@ -323,8 +324,8 @@ impl<H: Host> Worker<H> {
     }
 }
 
-fn read_own(answer: Option<&[u8]>, commands: usize) -> Result<bool, Unavailable> {
-    leases::read_own(answer.ok_or(Unavailable)?, commands)
+fn read_own(answer: Option<&[u8]>) -> Result<bool, Unavailable> {
+    leases::read_own(answer.ok_or(Unavailable)?)
 }
 
 /// Dialogues with Redis under way in one worker; beyond, writes are dropped rather than queued.

@@ -148,9 +148,8 @@ fn is_permitted(words: &[&[u8]]) -> bool {
         matches!(arguments, [_, lifetime] if is_milliseconds(lifetime))
     } else if name.eq_ignore_ascii_case(b"EVAL") {
         match arguments {
-            [script::RELEASE, b"1", _, _] => true,
-            [script::RENEW, b"1", _, _, lifetime] => is_milliseconds(lifetime),
-            [script::MARK, b"1", _, _, _] => true,
+            [script::RELEASE, b"1", _, _, _] | [script::MARK, b"1", _, _, _, _] => true,
+            [script::RENEW, b"1", _, _, _, lifetime] => is_milliseconds(lifetime),
             _ => false,
         }
     } else {

@@ -48,7 +48,8 @@ pub(super) fn take(namespace: &str, wish: &Wish) -> Vec<u8> {
     let stays = millis(wish.lease).max(1).to_string();
     redis::encode(&mut pipeline, &[&b"SET"[..], &key, &name, b"PX", stays.as_bytes(), b"NX"]);
     if let Some(awaited) = wish.awaited {
-        eval(&mut pipeline, script::MARK, &key, &awaited.text(), &[MARK]);
+        let awaited_as = awaited.text();
+        eval(&mut pipeline, script::MARK, &key, [&awaited_as, &awaited_as], &[MARK]);
         redis::encode(&mut pipeline, &[&b"GET"[..], &left_key(namespace, awaited)]);
     }
     redis::encode(&mut pipeline, &[&b"GET"[..], &key]);
@@ -66,49 +67,39 @@ pub(super) fn read_taken<'a>(replies: &[Reply<'a>]) -> Option<Said<'a>> {
     Some(Said { holder: Name::read(holder.strip_suffix(MARK).unwrap_or(holder)), left })
 }
 
-/// Prolongs a lease, awaited or not.
+/// Prolongs a lease, awaited or not; one command.
 pub fn renew(namespace: &str, digest: Digest, name: Name, lease: Duration) -> Vec<u8> {
     let stays = millis(lease).max(1).to_string();
     own(script::RENEW, namespace, digest, name, &[stays.as_bytes()])
 }
 
-/// Gives a lease back, awaited or not.
+/// Gives a lease back, awaited or not; one command.
 pub fn release(namespace: &str, digest: Digest, name: Name) -> Vec<u8> {
     own(script::RELEASE, namespace, digest, name, &[])
 }
 
-/// Gives a lease back if nobody awaits it.
+/// Gives a lease back if nobody awaits it; one command.
 pub fn release_unawaited(namespace: &str, digest: Digest, name: Name) -> Vec<u8> {
-    let mut pipeline = Vec::new();
-    eval(&mut pipeline, script::RELEASE, &key(namespace, digest), &name.text(), &[]);
+    let (mut pipeline, name) = (Vec::new(), name.text());
+    eval(&mut pipeline, script::RELEASE, &key(namespace, digest), [&name, &name], &[]);
     pipeline
 }
 
 /// Does something to a lease of this name, with the mark or without.
 fn own(script: &[u8], namespace: &str, digest: Digest, name: Name, more: &[&[u8]]) -> Vec<u8> {
-    let mut pipeline = Vec::new();
-    let (key, name) = (key(namespace, digest), name.text());
-    for name in [&name[..], &[&name, MARK].concat()] {
-        eval(&mut pipeline, script, &key, name, more);
-    }
+    let (mut pipeline, name) = (Vec::new(), name.text());
+    let marked = [&name, MARK].concat();
+    eval(&mut pipeline, script, &key(namespace, digest), [&name, &marked], more);
     pipeline
 }
 
-/// How many commands [`renew`] and [`release`] are.
-pub const OWN_COMMANDS: usize = 2;
-
-/// Whether a lease was what it was believed to be, by the answers to so many commands; of a Redis that refuses to say so,
-/// it is taken to be, until it ends.
-pub fn read_own(answer: &[u8], commands: usize) -> Result<bool, Unavailable> {
-    let mut own = false;
-    for reply in redis::replies(answer, commands).map_err(|_| Unavailable)? {
-        own |= match reply {
-            Reply::Integer(changed) => changed == 1,
-            Reply::Error(text) if remote::is_refusal(text) => true,
-            _ => return Err(Unavailable),
-        };
+/// Whether a lease was what it was believed to be; of a Redis that refuses to say so, it is taken to be, until it ends.
+pub fn read_own(answer: &[u8]) -> Result<bool, Unavailable> {
+    match redis::replies(answer, 1).map_err(|_| Unavailable)?.first() {
+        Some(Reply::Integer(changed)) => Ok(*changed == 1),
+        Some(Reply::Error(text)) if remote::is_refusal(text) => Ok(true),
+        _ => Err(Unavailable),
     }
-    Ok(own)
 }
 
 /// Leaves something for those who wait for a flight; one command.
@@ -120,8 +111,8 @@ pub fn leave(namespace: &str, name: Name, outcome: &[u8]) -> Vec<u8> {
     pipeline
 }
 
-fn eval(pipeline: &mut Vec<u8>, script: &[u8], key: &[u8], name: &[u8], more: &[&[u8]]) {
-    redis::encode(pipeline, &[&[b"EVAL", script, b"1", key, name], more].concat());
+fn eval(pipeline: &mut Vec<u8>, script: &[u8], key: &[u8], either: [&[u8]; 2], more: &[&[u8]]) {
+    redis::encode(pipeline, &[&[b"EVAL", script, b"1", key], &either[..], more].concat());
 }
 
 /// Somebody waits.
@@ -178,7 +169,7 @@ mod tests {
         let key = format!("bw:lock:{}", String::from_utf8(name(2).text()).unwrap());
         assert!(left.contains(&key) && left.ends_with("PX\r\n$4\r\n2000\r\n"), "{left}");
         assert!(text.contains(&format!("GET\r\n$40\r\n{key}\r\n")), "{text}");
-        let marks = format!("{}$1\r\n+\r\n", bulk(name(2)));
+        let marks = format!("{0}{0}$1\r\n+\r\n", bulk(name(2)));
         assert!(text.contains(&marks), "{text}");
     }
 
@@ -212,15 +203,13 @@ mod tests {
 
     #[test]
     fn whether_a_lease_was_what_it_was_believed_to_be_is_a_number_or_unavailable() {
-        assert_eq!(read_own(b":1\r\n", 1), Ok(true));
-        assert_eq!(read_own(b":0\r\n", 1), Ok(false));
-        assert_eq!(read_own(b":0\r\n:1\r\n", 2), Ok(true));
-        assert_eq!(read_own(b":0\r\n:0\r\n", 2), Ok(false));
+        assert_eq!(read_own(b":1\r\n"), Ok(true));
+        assert_eq!(read_own(b":0\r\n"), Ok(false));
         for refusal in [&b"-NOPERM x\r\n"[..], b"-READONLY x\r\n", b"-ERR unknown command 'eval'\r\n"] {
-            assert_eq!(read_own(refusal, 1), Ok(true));
+            assert_eq!(read_own(refusal), Ok(true));
         }
         for answer in [&b""[..], b"+OK\r\n", b"-upstream failure\r\n", b":1\r\n:1\r\n"] {
-            assert_eq!(read_own(answer, 1), Err(Unavailable));
+            assert_eq!(read_own(answer), Err(Unavailable));
         }
     }
 
@@ -230,7 +219,7 @@ mod tests {
         #[test]
         fn any_answer_is_something_said_or_nothing(answer in prop::collection::vec(any::<u8>(), 0..60), awaited: bool) {
             let wish = wish(awaited.then(|| name(2)));
-            let _ = (remote::read_lookup(&answer, Some(&wish)), read_own(&answer, 2));
+            let _ = (remote::read_lookup(&answer, Some(&wish)), read_own(&answer));
         }
     }
 }

@@ -107,8 +107,8 @@ impl Copy {
         let Some((command, words)) = std::str::from_utf8(text).ok().and_then(sentence) else {
             return b"-ERR Error compiling script (new function)\r\n".to_vec();
         };
-        let said = arguments.first();
-        if self.value(key, now).is_none_or(|held| said.is_none_or(|said| held != *said)) {
+        let either = arguments.get(..2).unwrap_or_default();
+        if self.value(key, now).is_none_or(|held| !either.contains(&held)) {
             return b":0\r\n".to_vec();
         }
         let word = |word: &str| match word.strip_prefix("ARGV[").and_then(|n| n.strip_suffix(']')) {
@@ -162,8 +162,9 @@ impl Copy {
     }
 }
 
-/// Command and arguments of `if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('…',…) end return 0`.
+/// Command and arguments of the call in `local v=… if v==ARGV[1] or v==ARGV[2] then return redis.call('…',…) end return 0`.
 fn sentence(lua: &str) -> Option<(&str, &str)> {
-    let call = lua.strip_prefix("if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('")?;
-    call.strip_suffix(") end return 0")?.split_once("',")
+    let call = lua.strip_prefix("local v=redis.call('GET',KEYS[1]) if v==ARGV[1] or v==ARGV[2] ")?;
+    let call = call.strip_prefix("then return redis.call('")?.strip_suffix(") end return 0")?;
+    call.split_once("',")
 }
