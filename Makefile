@@ -94,7 +94,7 @@ READERS := ^(config|flight|http|redis|store)::
 
 .PHONY: test-deep
 test-deep: DEEP := 100
-test-deep: ## Millions of generated cases instead of thousands, 20,000 seeds of the simulation, 10,000 sequences of differential (or DEEP=n)
+test-deep: ## Millions of generated cases instead of thousands, 100,000 seeds of the simulation, 10,000 sequences of differential (or DEEP=n)
 	$(call say,test-deep)
 	@mkdir -p target; rm -f target/cases.tsv
 	@BREAKWATER_DEEP=$(DEEP) BREAKWATER_CASES=$$PWD/target/cases.tsv \
@@ -102,7 +102,7 @@ test-deep: ## Millions of generated cases instead of thousands, 20,000 seeds of 
 	@awk -F '\t' '{all += $$1} $$2 ~ /$(READERS)/ {readers += $$1} \
 	  END {printf "%d properties passed %d generated cases, %d of them where bytes from outside are read\n", NR, all, readers; \
 	    if (readers < 1000000) {print "breakwater: that is less than a million" > "/dev/stderr"; exit 1}}' target/cases.tsv
-	@BREAKWATER_SEEDS=20000 $(CARGO) test --quiet --test simulation
+	@BREAKWATER_SEEDS=100000 $(CARGO) test --quiet --test simulation
 	@$(MAKE) differential SEQUENCES=10000
 
 .PHONY: validate

@@ -11,6 +11,7 @@ use crate::host::{Source, StreamId};
 use crate::http::Fields;
 use crate::time::millis;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
 pub(super) struct State {
@@ -164,9 +165,9 @@ pub(super) enum Deferred {
     Resume(ClientId),
 }
 
-/// Field lines that can be changed one by one.
+/// Field lines that can be changed one by one, and are passed on without being copied.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Lines(Vec<(Vec<u8>, Vec<u8>)>);
+pub struct Lines(Rc<Vec<(Vec<u8>, Vec<u8>)>>);
 
 impl std::fmt::Debug for Lines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -178,7 +179,7 @@ impl std::fmt::Debug for Lines {
 impl Lines {
     /// The lines of a block.
     pub fn of(fields: &Fields) -> Self {
-        Self(fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect())
+        Self(Rc::new(fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()))
     }
 
     /// The same with one more line.
@@ -189,12 +190,14 @@ impl Lines {
 
     /// Adds a line.
     pub fn add(&mut self, name: &str, value: &[u8]) {
-        self.0.push((name.as_bytes().to_vec(), value.to_vec()));
+        Rc::make_mut(&mut self.0).push((name.as_bytes().to_vec(), value.to_vec()));
     }
 
     /// Replaces all lines of a name by one, or by none.
     pub fn set(&mut self, name: &str, value: Option<&[u8]>) {
-        self.0.retain(|(n, _)| n != name.as_bytes());
+        if self.get(name).is_some() {
+            Rc::make_mut(&mut self.0).retain(|(n, _)| n != name.as_bytes());
+        }
         if let Some(value) = value {
             self.add(name, value);
         }

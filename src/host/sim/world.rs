@@ -286,8 +286,9 @@ impl Inner {
     /// A pipeline reaches Redis, or what stands in its place.
     fn reach(&self, callout: u32) {
         let mut state = self.state.borrow_mut();
-        let found = state.callouts.get(&callout).map(|callout| (callout.envoy, callout.way.clone()));
-        let Some((envoy, Way::Redis(body))) = found else { return };
+        let Some(found) = state.callouts.get_mut(&callout) else { return };
+        let Way::Redis(body) = &mut found.way else { return };
+        let (envoy, body) = (found.envoy, std::mem::take(body));
         let mut rng = Rng::new(state.rng.bits());
         let now = state.now;
         let answer = state.redis.answer(envoy, &body, now, &mut rng);
