@@ -14,7 +14,7 @@ impl Judge {
             Reach::Worker | Reach::Workers => envoy && asked.worker == other.worker,
             Reach::Envoy | Reach::Fleet => envoy,
         };
-        (near || self.is_fleet(world.now()))
+        (near || self.is_fleet(asked, other, world))
             && path(asked) == path(other)
             && method(asked) == b"GET"
             && method(other) == b"GET"

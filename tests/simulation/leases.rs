@@ -3,9 +3,18 @@
 use super::*;
 
 impl Judge {
-    /// Whether the Envoys can be expected to know of each other's flights.
-    pub(super) fn is_fleet(&self, now: Duration) -> bool {
-        self.reach >= Reach::Workers && now < self.calm_until
+    /// Whether Envoys can be expected to know of each other's flights for two clients: Redis is well, and was when the
+    /// first of them came, and before that for as long as flights live that were begun in trouble.
+    pub(super) fn is_fleet(&self, asked: &Asked, other: &Asked, world: &World) -> bool {
+        let first = self.first_began(asked, other, world);
+        let flights_end = self.terms.wait_timeout + SLOWEST;
+        self.reach >= Reach::Workers
+            && self.troubles.spare(first, world.now(), flights_end, flights_end + GIVEN_UP)
+    }
+
+    fn first_began(&self, asked: &Asked, other: &Asked, world: &World) -> Duration {
+        let began = |asked: &Asked| world.with_client(asked.client, |client| client.began).unwrap();
+        began(asked).min(began(other))
     }
 
     /// Whoever waits for an answer of the URL on another Envoy, or comes before that has said so to Redis, learns that
@@ -24,7 +33,9 @@ impl Judge {
     pub(super) fn hear(&mut self, client: ClientId, world: &World) {
         let place = world.with_client(client, place).unwrap();
         // A lease that could not be given back leads to what was left beside it.
-        let known = if world.now() < self.calm_until { TELLING } else { LEFT_FOR + TELLING };
+        let now = world.now();
+        let well = self.troubles.spare(now, now, self.terms.lease + LEFT_FOR, GIVEN_UP);
+        let known = if well { TELLING } else { LEFT_FOR + TELLING };
         if self.told.get(&place.1).is_some_and(|told| world.now() <= *told + known) {
             self.unshared.insert(place);
         }
@@ -35,8 +46,7 @@ impl Judge {
     pub(super) fn is_parted_in_fleet(&self, url: &str, asked: &Asked, other: &Asked, world: &World) -> bool {
         let (one, two) = (asked.client, other.client);
         let first = self.began[&one].min(self.began[&two]);
-        let began = |client| world.with_client(client, |client| client.began).unwrap();
-        let first_at = began(one).min(began(two));
+        let first_at = self.first_began(asked, other, world);
         self.writes_under_way.keys().any(|at| at.1 == url)
             || self.parted.iter().any(|(at, (order, parted))| {
                 at.1 == url && (*order >= first || *parted + TELLING >= first_at)
@@ -73,3 +83,5 @@ impl Judge {
 const TELLING: Duration = Duration::from_millis(25);
 /// For how long what is not stored may stay for those who wait for it.
 const LEFT_FOR: Duration = Duration::from_secs(2);
+/// How long a Redis that did not answer may go unasked.
+const GIVEN_UP: Duration = Duration::from_secs(6);

@@ -2,8 +2,9 @@
 
 use crate::judge::Reach;
 use crate::origin::{Health, Kind};
-use breakwater::host::sim::{ClientRequest, Config, Mishap, Mood, Refusal, Rng, Side, World};
-use std::collections::BTreeMap;
+use breakwater::host::sim::{ClientRequest, Config, Mishap, Rng, World};
+pub use mishaps::Troubles;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What the plugin is configured with, as far as the judge must know it.
@@ -139,7 +140,7 @@ impl Scenario {
             body: *rng.pick(&[40, 2_000, 40_000]).unwrap(),
         };
         let mut acts = waves(rng, &config, &kinds);
-        mishaps(rng, &config, &mut acts);
+        mishaps::add(rng, &config, &mut acts);
         Self { config, terms, kinds, health, acts }
     }
 
@@ -148,10 +149,9 @@ impl Scenario {
         self.acts.iter().all(|(_, act)| matches!(act, Act::Request { .. }))
     }
 
-    /// Until when that is so.
-    pub fn calm_until(&self) -> Duration {
-        let mishaps = self.acts.iter().filter(|(_, act)| !matches!(act, Act::Request { .. }));
-        mishaps.map(|(at, _)| *at).min().unwrap_or(Duration::MAX)
+    /// When Redis was not well.
+    pub fn troubles(&self) -> Troubles {
+        Troubles::of(&self.acts)
     }
 
     /// Puts all that is to happen on the world's agenda.
@@ -251,71 +251,4 @@ fn request(rng: &mut Rng, envoy: usize, worker: usize, url: &str) -> ClientReque
     }
 }
 
-fn mishaps(rng: &mut Rng, config: &Config, acts: &mut Vec<(Duration, Act)>) {
-    let end = Duration::from_secs(9);
-    if rng.chance(400) {
-        for _ in 0..1 + rng.index(3) {
-            let after = rng.chance(600).then(|| u32::try_from(rng.below(60)).unwrap());
-            let (envoy, worker) = (rng.index(config.envoys), rng.index(config.workers));
-            acts.push((rng.duration(Duration::ZERO, end), Act::Trap { envoy, worker, after }));
-        }
-    }
-    if rng.chance(80) {
-        acts.push((rng.duration(Duration::ZERO, end), Act::Restart(rng.index(config.envoys))));
-    }
-    if rng.chance(500) {
-        for _ in 0..1 + rng.index(4) {
-            let at = rng.duration(Duration::ZERO, end);
-            acts.extend(troubles(rng, config, at).map(|(at, mishap)| (at, Act::Befall(mishap))));
-        }
-    }
-}
-
-/// Something that befalls Redis, or the ways to it, and what comes of it.
-fn troubles(
-    rng: &mut Rng,
-    config: &Config,
-    at: Duration,
-) -> impl Iterator<Item = (Duration, Mishap)> + use<> {
-    let ends = at + rng.duration(MS, MS * 3_000);
-    let longest = MS * *rng.pick(&[1, 20, 500]).unwrap();
-    let lag = rng.duration(Duration::ZERO, longest);
-    let trouble = match rng.below(20) {
-        0..8 => vec![(at, Mishap::Mood(mood(rng)))],
-        8..12 => {
-            let envoy = rng.index(config.envoys);
-            vec![(at, Mishap::Toward(envoy, Some(mood(rng)))), (ends, Mishap::Toward(envoy, None))]
-        }
-        12 | 13 => vec![(at, Mishap::Forgets(":lock:"))],
-        14 => vec![(at, Mishap::Forgets(""))],
-        15..17 => {
-            // Away until the replica is found, or at once.
-            let away = if rng.chance(500) { Some((at, Mishap::Mood(Mood::down()))) } else { None };
-            let back = away.as_ref().map(|_| (ends, Mishap::Mood(Mood::default())));
-            let fails_over = (if back.is_some() { ends } else { at }, Mishap::FailsOver(lag));
-            away.into_iter().chain([fails_over]).chain(back).collect()
-        }
-        _ => {
-            let side = if rng.chance(500) { Side::Former } else { Side::Replica };
-            let gone = (0..config.envoys).filter(|_| rng.chance(500)).collect();
-            vec![(at, Mishap::Splits(gone, lag)), (ends, Mishap::Heals(side))]
-        }
-    };
-    trouble.into_iter()
-}
-
-fn mood(rng: &mut Rng) -> Mood {
-    let well = Mood::default();
-    let moods = [
-        well.clone(),
-        Mood::down(),
-        Mood::frozen(),
-        Mood { delay: (MS, MS * 200), ..well.clone() },
-        Mood { loss: 100, error: 100, garbage: 100, ..well.clone() },
-        Mood { garbage: 1000, ..well.clone() },
-        Mood { lame: 300, ..well.clone() },
-        Mood { refusal: Some(Refusal::Writes), ..well.clone() },
-        Mood { refusal: Some(Refusal::Scripts), ..well },
-    ];
-    rng.pick(&moods).unwrap().clone()
-}
+mod mishaps;
