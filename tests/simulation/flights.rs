@@ -42,7 +42,7 @@ impl Judge {
             }
     }
 
-    fn is_known_unfit(&self, serial: u64) -> bool {
+    pub(super) fn is_known_unfit(&self, serial: u64) -> bool {
         self.headed.contains_key(&serial) && self.made(serial).is_some_and(|made| self.is_unfit(&made))
     }
 

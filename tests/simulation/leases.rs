@@ -36,7 +36,14 @@ impl Judge {
         let now = world.now();
         let well = self.troubles.spare(now, now, self.terms.lease + LEFT_FOR, GIVEN_UP);
         let known = if well { TELLING } else { LEFT_FOR + TELLING };
-        if self.told.get(&place.1).is_some_and(|told| world.now() <= *told + known) {
+        let told = self.told.get(&place.1).is_some_and(|told| now <= *told + known);
+        // That an answer is too large shows somewhere in its body.
+        let shows = |flight: &Flight| {
+            let serial = flight.asked.serial;
+            let is_large = self.made(serial).is_some_and(|made| made.forbidden.is_none());
+            path(&flight.asked) == place.1 && self.is_known_unfit(serial) && is_large
+        };
+        if told || (self.reach >= Reach::Workers && self.flights.values().any(shows)) {
             self.unshared.insert(place);
         }
     }

@@ -133,3 +133,21 @@ fn is_well(mood: &Mood) -> bool {
     let Mood { delay: (_, longest), loss, error, garbage, lame, refusal } = mood;
     *longest <= MS && *loss + *error + *garbage + *lame == 0 && refusal.is_none()
 }
+
+#[test]
+fn redis_is_in_trouble_from_the_first_sign_to_the_last() {
+    let troubled = |befallen: &[(u32, Mishap)]| {
+        let acts: Vec<_> = befallen.iter().map(|(at, what)| (MS * *at, Act::Befall(what.clone()))).collect();
+        let spared = |at: u32| Troubles::of(&acts).spare(MS * at, MS * at, MS * 10, MS * 20);
+        (0..100).filter(|at| !spared(*at)).collect::<Vec<_>>()
+    };
+    let well = || Mishap::Mood(Mood::default());
+    let toward = |mood| Mishap::Toward(0, mood);
+    assert_eq!(troubled(&[(5, well())]), (5..=25).collect::<Vec<_>>(), "which was perhaps another before");
+    assert_eq!(troubled(&[(5, Mishap::Forgets(""))]), (5..=15).collect::<Vec<_>>());
+    assert_eq!(troubled(&[(9, well()), (5, Mishap::Mood(Mood::down()))]), (5..=29).collect::<Vec<_>>());
+    let split = [(5, Mishap::Splits(vec![0], MS)), (30, Mishap::Heals(Side::Former))];
+    assert_eq!(troubled(&split), (5..=40).collect::<Vec<_>>());
+    let both = [(5, toward(Some(Mood::down()))), (8, Mishap::Mood(Mood::down())), (9, toward(None))];
+    assert_eq!(troubled(&both), (5..100).collect::<Vec<_>>(), "one of them stays");
+}
