@@ -14,6 +14,7 @@ mod documents;
 mod flights;
 mod hostile;
 mod limits;
+mod lives;
 mod parts;
 mod passing;
 mod ranges;

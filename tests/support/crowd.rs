@@ -32,16 +32,55 @@ pub async fn waiters(envoy: &Envoy, request: &Request) -> JoinSet<Answer> {
 /// # Panics
 /// When one cannot be sent, or gets no whole answer: the test has failed.
 pub async fn waiters_of(envoy: &Envoy, requests: Vec<Request>) -> JoinSet<Answer> {
-    let all = active(envoy).await + requests.len() as u64;
-    let mut waiters = JoinSet::new();
+    let mut clients = Vec::with_capacity(requests.len());
     for request in requests {
-        let mut client = Client::connect(envoy.address()).await.expect("a connection");
+        clients.push((Client::connect(envoy.address()).await.expect("a connection"), request));
+    }
+    waiters_at(envoy, clients).await
+}
+
+/// As [`waiters_of`], on connections that are there.
+///
+/// # Panics
+/// When a request cannot be sent, or gets no whole answer: the test has failed.
+pub async fn waiters_at(
+    envoy: &Envoy,
+    clients: impl IntoIterator<Item = (Client, Request)>,
+) -> JoinSet<Answer> {
+    let mut all = active(envoy).await;
+    let mut waiters = JoinSet::new();
+    for (mut client, request) in clients {
         client.begin(&request).await.expect("a request");
         waiters.spawn(async move { client.answer().await.expect("a whole answer") });
+        all += 1;
     }
     eventually("the waiters are in Envoy", async || active(envoy).await == all).await;
     settled(envoy).await;
     waiters
+}
+
+/// So many connections to each worker of an Envoy, by worker.
+///
+/// # Panics
+/// When one cannot be opened: the test has failed.
+pub async fn by_worker(envoy: &Envoy, each: usize) -> Vec<Vec<Client>> {
+    let mut accepted = connections(envoy).await;
+    let mut clients: BTreeMap<String, Vec<Client>> = BTreeMap::new();
+    while clients.len() < accepted.len() || clients.values().any(|clients| clients.len() < each) {
+        let client = Client::connect(envoy.address()).await.expect("a connection");
+        let mut worker = None;
+        eventually("a worker accepts the connection", async || {
+            let now = connections(envoy).await;
+            worker = now.keys().find(|worker| now.get(*worker) != accepted.get(*worker)).cloned();
+            accepted = now;
+            worker.is_some()
+        })
+        .await;
+        clients.entry(worker.expect("it was waited for")).or_default().push(client);
+    }
+    // Those too many go away: chance deals them out.
+    clients.values_mut().for_each(|clients| clients.truncate(each));
+    clients.into_values().collect()
 }
 
 /// Waits until each worker has done what it had begun: a request is counted a moment before the plugin sees it.

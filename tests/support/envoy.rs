@@ -102,6 +102,11 @@ impl Envoy {
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ended(mut self) {
+        eventually("Envoy ends", async || self.process.ended()).await;
+    }
+
     /// Dies at once, as in a crash.
     pub fn kill(mut self) {
         self.process.kill();
@@ -120,10 +125,12 @@ impl Process {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("envoy.json"), config.to_string()).expect("the folder is ours");
         let file = |name: &str| File::create(path(name)).expect("the folder is ours");
+        let takes_over = arguments.iter().any(|argument| argument == "--restart-epoch");
         let child = Command::new(envoy_binary())
             // The shipped files name the plugin relative to the project's folder.
             .current_dir(root())
-            .args(["--disable-hot-restart", "--file-flush-interval-msec", "50"])
+            .args(["--disable-hot-restart"].iter().filter(|_| !takes_over))
+            .args(["--file-flush-interval-msec", "50"])
             .args(["--log-level", "warn", "--component-log-level", "wasm:info"])
             .args(["--concurrency", &workers.to_string()])
             .arg("--config-path")

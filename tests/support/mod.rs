@@ -17,8 +17,10 @@
 
 pub mod client;
 pub mod crowd;
+pub mod delivery;
 pub mod envoy;
 pub mod gate;
+pub mod lineage;
 pub mod load;
 pub mod origin;
 pub mod ports;

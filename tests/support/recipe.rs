@@ -4,6 +4,7 @@
 //! file that operators get.
 
 use super::envoy::Envoy;
+use super::lineage::Lineage;
 use super::{ports, root};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -78,6 +79,16 @@ impl Recipe {
         self
     }
 
+    /// The Envoy of this lineage that is the first (0), the second (1), and so on.
+    #[must_use]
+    pub fn successor(mut self, lineage: &Lineage, epoch: u32) -> Self {
+        self.arguments.extend(lineage.arguments(epoch));
+        self.edit(|config| {
+            let edge = named(&mut config["static_resources"]["listeners"], "edge");
+            edge["address"]["socket_address"]["port_value"] = lineage.address().port().into();
+        })
+    }
+
     /// Changes the plugin's configuration: objects are merged, `null` removes, all else replaces (RFC 7396).
     #[must_use]
     pub fn plugin(mut self, patch: &Value) -> Self {
@@ -125,6 +136,34 @@ impl Recipe {
             let http = &mut edge["filter_chains"][0]["filters"][0]["typed_config"];
             for route in items(&mut http["route_config"]["virtual_hosts"][0]["routes"]) {
                 route["route"]["timeout"] = duration.into();
+            }
+        })
+    }
+
+    /// How many bytes of a connection Envoy keeps before it lets the other side wait; the kernel keeps few for it.
+    #[must_use]
+    pub fn buffers(self, bytes: u32) -> Self {
+        const SOL_SOCKET: u32 = 1;
+        const SO_SNDBUF: u32 = 7;
+        self.edit(|config| {
+            let edge = named(&mut config["static_resources"]["listeners"], "edge");
+            edge["per_connection_buffer_limit_bytes"] = bytes.into();
+            edge["socket_options"] =
+                json!([{"level": SOL_SOCKET, "name": SO_SNDBUF, "int_value": bytes, "state": "STATE_PREBIND"}]);
+            let origin = named(&mut config["static_resources"]["clusters"], "origin");
+            origin["per_connection_buffer_limit_bytes"] = bytes.into();
+        })
+    }
+
+    /// How long a request may stand still in Envoy.
+    #[must_use]
+    pub fn idle_timeout(self, duration: &str) -> Self {
+        self.edit(|config| {
+            for listener in items(&mut config["static_resources"]["listeners"]) {
+                let timeout = "/filter_chains/0/filters/0/typed_config/stream_idle_timeout";
+                if let Some(timeout) = listener.pointer_mut(timeout) {
+                    *timeout = duration.into();
+                }
             }
         })
     }
@@ -203,11 +242,15 @@ fn drop_wasm(filters: &mut Value) {
     }
 }
 
-fn items(list: &mut Value) -> impl Iterator<Item = &mut Value> {
+pub(super) fn items(list: &mut Value) -> impl Iterator<Item = &mut Value> {
     list.as_array_mut().into_iter().flatten()
 }
 
-fn named<'a>(list: &'a mut Value, name: &str) -> &'a mut Value {
+/// The item of this name.
+///
+/// # Panics
+/// When there is none: the test has failed.
+pub fn named<'a>(list: &'a mut Value, name: &str) -> &'a mut Value {
     items(list).find(|item| item["name"] == name).unwrap_or_else(|| panic!("nothing is called {name}"))
 }
 
