@@ -11,6 +11,7 @@ mod bodies;
 mod caching;
 mod configuration;
 mod documents;
+mod fleet;
 mod flights;
 mod hostile;
 mod limits;

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -86,6 +86,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// From the request's first byte out to the answer's last byte in.
     pub latency: Duration,
+    /// When that last byte was in.
+    pub ended: Instant,
 }
 
 impl Answer {
@@ -122,6 +124,14 @@ impl Client {
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = timeout(PATIENCE, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
+        Ok(Self { stream, inbox: Inbox::default(), to_head: false, started: Instant::now() })
+    }
+
+    /// As [`Client::connect`], a client that takes in hardly anything before it is read from.
+    pub async fn connect_narrow(address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4096)?;
+        let stream = timeout(PATIENCE, socket.connect(address)).await??;
         Ok(Self { stream, inbox: Inbox::default(), to_head: false, started: Instant::now() })
     }
 
@@ -181,7 +191,8 @@ impl Client {
         } else {
             timeout(PATIENCE, self.inbox.body(&mut self.stream, &head, true)).await??
         };
-        Ok(Answer { status, head, body, latency: self.started.elapsed() })
+        let ended = Instant::now();
+        Ok(Answer { status, head, body, latency: ended - self.started, ended })
     }
 }
 
@@ -208,7 +219,10 @@ pub async fn wave(address: SocketAddr, count: usize, request: &Request) -> Vec<A
 /// # Panics
 /// When one of them gets no whole answer: the test has failed.
 pub async fn wave_of(address: SocketAddr, requests: Vec<Request>) -> Vec<Answer> {
-    let answers = try_wave_of(address, requests).await;
+    all_whole(try_wave_of(address, requests).await)
+}
+
+fn all_whole(answers: Vec<io::Result<Answer>>) -> Vec<Answer> {
     let failed = answers.iter().filter(|answer| answer.is_err()).count();
     let mut whole = Vec::with_capacity(answers.len());
     for answer in answers {
@@ -220,12 +234,22 @@ pub async fn wave_of(address: SocketAddr, requests: Vec<Request>) -> Vec<Answer>
     whole
 }
 
+/// As [`wave_of`], to several addresses: each gets as many as the others.
+pub async fn wave_over(addresses: &[SocketAddr], each: usize, request: &Request) -> Vec<Answer> {
+    let all = addresses.iter().flat_map(|address| vec![(*address, request.clone()); each]);
+    all_whole(try_wave_to(all.collect()).await)
+}
+
 /// As [`wave_of`], with what went wrong in place of an answer.
 pub async fn try_wave_of(address: SocketAddr, requests: Vec<Request>) -> Vec<io::Result<Answer>> {
+    try_wave_to(requests.into_iter().map(|request| (address, request)).collect()).await
+}
+
+async fn try_wave_to(requests: Vec<(SocketAddr, Request)>) -> Vec<io::Result<Answer>> {
     lift_file_limit();
     let start = Arc::new(Barrier::new(requests.len()));
     let mut tasks = JoinSet::new();
-    for (index, request) in requests.into_iter().enumerate() {
+    for (index, (address, request)) in requests.into_iter().enumerate() {
         let start = Arc::clone(&start);
         tasks.spawn(async move {
             let client = Client::connect(address).await;

@@ -19,6 +19,7 @@ pub mod client;
 pub mod crowd;
 pub mod delivery;
 pub mod envoy;
+pub mod fleet;
 pub mod gate;
 pub mod lineage;
 pub mod load;
