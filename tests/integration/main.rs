@@ -14,6 +14,7 @@ mod documents;
 mod fleet;
 mod flights;
 mod hostile;
+mod leavers;
 mod limits;
 mod lives;
 mod parts;
