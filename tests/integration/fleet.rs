@@ -12,6 +12,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// What a machine with other work needs on top.
@@ -173,6 +174,36 @@ async fn what_is_not_kept_is_shared_over_the_fleet_all_the_same() {
         fleet.given_back().await;
     }
     eventually("what was left for those who waited goes", async || fleet.redis.keys().await.is_empty()).await;
+    assert_no_vm_failed(&fleet).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_after_an_answer_without_a_lifetime_has_come_gets_another() {
+    const CLIENTS: usize = 16;
+    const TIMES: usize = 40;
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| {
+        Reply::ok(format!("fetch {}", seen.earlier)).header("cache-control", "max-age=0")
+    })
+    .await;
+    let fleet = Fleet::start(2, &origin, &json!({})).await;
+    let (here, there) = (fleet.envoys[0].address(), fleet.envoys[1].address());
+    for (name, addresses) in [("the same Envoy", [here, here]), ("another Envoy", [here, there])] {
+        let mut clients = JoinSet::new();
+        for client in 0..CLIENTS {
+            // Each has a page of its own, so nobody else asks meanwhile.
+            let page = Request::get(format!("/{client}?{}", name.len()));
+            clients.spawn(async move {
+                let mut old = 0;
+                for (time, address) in (0..TIMES).zip(addresses.iter().cycle()) {
+                    old += usize::from(send(*address, &page).await.text() != format!("fetch {}", time - old));
+                }
+                old
+            });
+        }
+        let old: usize = clients.join_all().await.iter().sum();
+        assert_eq!(old, 0, "of {} asked of {name}", CLIENTS * TIMES);
+    }
     assert_no_vm_failed(&fleet).await;
 }
 
