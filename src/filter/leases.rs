@@ -20,7 +20,7 @@ use crate::http::key::Digest;
 use crate::store::Entry;
 use crate::store::leases::{self, Said, Wish};
 use crate::telemetry::Occurrence;
-use crate::time::{Mono, Wall};
+use crate::time::{Mono, Wall, millis};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -70,13 +70,13 @@ impl<H: Host> Worker<H> {
         Some(wish)
     }
 
-    /// What Redis said to a flight's wish that was sent at `asked_at`. Nothing that became untrue at `changed_at` is
-    /// believed.
+    /// What Redis said to a flight's wish, sent at `asked_at` for a request that `came` before. Nothing that became untrue
+    /// at `changed_at` is believed.
     pub(super) fn stands(
         &mut self,
         token: Token,
         said: Option<Said<'_>>,
-        asked_at: Mono,
+        (came, asked_at): (Option<Mono>, Mono),
         changed_at: Wall,
     ) -> Standing {
         let own = Name::new(self.leases.worker, token);
@@ -91,10 +91,10 @@ impl<H: Host> Worker<H> {
             (Some(holder), Lease::Awaited { holder: awaited, since, seen, over }) if holder == awaited => {
                 match said.left {
                     Some(_) => Lease::Awaited { holder, since, seen, over: over.saturating_add(1) },
-                    None => Lease::Awaited { holder, since, seen: Some(asked_at), over },
+                    None => Lease::Awaited { holder, since, seen: true, over },
                 }
             }
-            (Some(holder), _) => Lease::Awaited { holder, since: asked_at, seen: None, over: 0 },
+            (Some(holder), _) => Lease::Awaited { holder, since: asked_at, seen: false, over: 0 },
             // What stands there is no lease of this version.
             (None, _) => Lease::None,
         };
@@ -114,9 +114,12 @@ impl<H: Host> Worker<H> {
         }
         // It is told once.
         let Lease::Awaited { seen, over: 0, .. } = former else { return stands };
-        let left = said.left.and_then(|left| read_left(left, seen));
-        let now = self.host.wall();
-        left.filter(|outcome| is_for_this(outcome, seen, changed_at, now)).map_or(stands, Standing::Ended)
+        let (now, mono) = (self.host.wall(), self.host.mono());
+        // By two clocks in whole milliseconds: whoever came in the last one is not sure to have come before.
+        let before = |ended_at| Mono(mono.0.saturating_sub(millis(now.since(ended_at))).saturating_sub(1));
+        let left = said.left.and_then(|left| read_left(left, before));
+        left.filter(|outcome| is_for_this(outcome, came.filter(|_| seen), changed_at, now))
+            .map_or(stands, Standing::Ended)
     }
 
     /// A leader waits for another Envoy's fetch.
@@ -202,6 +205,7 @@ impl<H: Host> Worker<H> {
     /// What is left of an outcome, if Redis is to hold so much.
     fn left(&self, outcome: &Outcome) -> Option<Vec<u8>> {
         let mut left = LEFT.to_vec();
+        left.extend_from_slice(&self.host.wall().0.to_le_bytes());
         encode_outcome(outcome, &mut left);
         let most = self.plan.l2.as_ref().map_or(0, |l2| l2.max_object_bytes);
         u64::try_from(left.len()).is_ok_and(|len| len <= most).then_some(left)
@@ -259,25 +263,27 @@ fn is_for_others(outcome: &Outcome) -> bool {
     }
 }
 
-/// Reads what a flight has left, which had not ended at `seen`: written by this plugin, but perhaps by another version
-/// of it, or by anybody.
-fn read_left(bytes: &[u8], seen: Option<Mono>) -> Option<Outcome> {
-    match decode_outcome(bytes.strip_prefix(LEFT)?)? {
+/// Reads what a flight has left: written by this plugin, but perhaps by another version of it, or by anybody. `before`
+/// turns the moment at which it ended into one of this Envoy's.
+fn read_left(bytes: &[u8], before: impl Fn(Wall) -> Mono) -> Option<Outcome> {
+    let (ended_at, outcome) = bytes.strip_prefix(LEFT)?.split_first_chunk::<8>()?;
+    match decode_outcome(outcome)? {
         Outcome::Answer(answer) => {
             Entry::read(&answer.entry)?;
-            // Clocks of two Envoys are not compared; who came since may have come after the answer.
-            Some(Outcome::Answer(Answer { came_before: Some(seen.unwrap_or_default()), ..answer }))
+            let came_before = Some(before(Wall(u64::from_le_bytes(*ended_at))));
+            Some(Outcome::Answer(Answer { came_before, ..answer }))
         }
         outcome => Some(outcome),
     }
 }
 
-/// Whether an outcome may concern one who saw the fetch under way at `seen`: it says nothing of a resource that was
-/// changed since, and if its answer is not fresh, it is one that was waited for.
-fn is_for_this(outcome: &Outcome, seen: Option<Mono>, changed_at: Wall, now: Wall) -> bool {
+/// Whether an outcome concerns one who came then and saw the fetch under way: it says nothing of a resource that was
+/// changed since, and if its answer is not fresh, it ended after that.
+fn is_for_this(outcome: &Outcome, came: Option<Mono>, changed_at: Wall, now: Wall) -> bool {
     match outcome {
         Outcome::Answer(answer) => Entry::read(&answer.entry).is_some_and(|entry| {
-            entry.requested_at() > changed_at && (seen.is_some() || entry.is_fresh(now))
+            let waited = || came.is_some_and(|came| answer.came_before.is_some_and(|before| came < before));
+            entry.requested_at() > changed_at && (entry.is_fresh(now) || waited())
         }),
         Outcome::Alone(_) | Outcome::Failed(_) | Outcome::Lost => true,
     }

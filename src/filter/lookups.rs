@@ -87,7 +87,10 @@ impl<H: Host> Worker<H> {
         let Asked { variant, wish } = asked;
         let changed_at = self.streams.get(&stream).map(|slot| self.mark(slot)).unwrap_or_default();
         let standing = match (wish, &lookup) {
-            (Some((token, _)), Ok((_, said))) => Some(self.stands(token, *said, asked_at, changed_at)),
+            (Some((token, _)), Ok((_, said))) => {
+                let came = self.streams.get(&stream).map(|slot| slot.exchange.came);
+                Some(self.stands(token, *said, (came, asked_at), changed_at))
+            }
             // One answer that does not come is no reason to ask the upstream beside another.
             (Some((_, wish)), Err(_)) if wish.awaited.is_some() && self.tiers.can_ask() => {
                 Some(Standing::Elsewhere)

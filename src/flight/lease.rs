@@ -68,9 +68,9 @@ pub enum Lease {
         holder: Name,
         /// When it was first seen to have it.
         since: Mono,
-        /// When it was last seen to have left nothing: its fetch had not ended then. That it has the lease does not say so,
+        /// Whether it was seen to have left nothing: its fetch had not ended then. That it has the lease does not say so,
         /// for it may not come to give it back.
-        seen: Option<Mono>,
+        seen: bool,
         /// How often what it left was seen: its fetch has ended, and the lease is about to be given back.
         over: u32,
     },
