@@ -166,7 +166,7 @@ async fn clients_that_leave_while_redis_is_asked_leave_no_lease() {
     play(&rounds, &fleet.addresses()).await;
     eventually("no request is left in Envoy", async || active(&fleet.envoys[0]).await == 0).await;
     let asked = fleet.envoys[0].stat("cluster.breakwater_l2.upstream_rq_total").await;
-    assert!(asked > ROUNDS as u64, "in most rounds somebody was in time to ask: {asked}");
+    assert!(asked > 0, "somebody was in time to ask");
     fleet.given_back().await;
     assert_eq!(fleet.envoys[0].vm_failures().await, 0);
 }
