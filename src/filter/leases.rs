@@ -21,7 +21,7 @@ use crate::store::Entry;
 use crate::store::leases::{self, Said, Wish};
 use crate::telemetry::Occurrence;
 use crate::time::{Mono, Wall, millis};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// What one worker knows of leases.
@@ -30,6 +30,8 @@ pub(super) struct Leases {
     worker: u64,
     /// Who looks again when.
     pub(super) looks: BTreeSet<(Mono, StreamId)>,
+    /// Leases that may be taken yet by a wish under way, and when that is over.
+    unsure: VecDeque<(Mono, Release)>,
     /// How long fetches take lately, by rule.
     usual: Vec<Option<Duration>>,
     /// The interval of the tick.
@@ -53,7 +55,13 @@ impl Release {
 
 impl Leases {
     pub(super) fn new(worker: u64, rules: usize) -> Self {
-        Self { worker, looks: BTreeSet::new(), usual: vec![None; rules], interval: TICK }
+        Self {
+            worker,
+            looks: BTreeSet::new(),
+            unsure: VecDeque::new(),
+            usual: vec![None; rules],
+            interval: TICK,
+        }
     }
 }
 
@@ -62,8 +70,9 @@ impl<H: Host> Worker<H> {
     pub(super) fn wish(&mut self, token: Token) -> Option<Wish> {
         let name = Name::new(self.leases.worker, token);
         let flight = self.flights.table.flight(token).filter(|flight| !flight.in_fleet.is_held())?;
-        let wish =
-            Wish { digest: flight.digest, name, lease: flight.lease, awaited: flight.in_fleet.awaited() };
+        let marks = !matches!(flight.in_fleet, Lease::Awaited { marked: true, .. });
+        let awaited = flight.in_fleet.awaited();
+        let wish = Wish { digest: flight.digest, name, lease: flight.lease, awaited, marks };
         if wish.awaited.is_none() {
             *self.flights.table.lease(token)? = Lease::Asked;
         }
@@ -88,13 +97,16 @@ impl<H: Host> Worker<H> {
         let former = *lease;
         *lease = match (said.holder, former) {
             (Some(holder), _) if holder == own => Lease::Held(asked_at),
-            (Some(holder), Lease::Awaited { holder: awaited, since, seen, over }) if holder == awaited => {
-                match said.left {
-                    Some(_) => Lease::Awaited { holder, since, seen, over: over.saturating_add(1) },
-                    None => Lease::Awaited { holder, since, seen: true, over },
-                }
+            (Some(holder), Lease::Awaited { holder: awaited, since, seen, over, .. })
+                if holder == awaited =>
+            {
+                let over = over.saturating_add(u32::from(said.left.is_some()));
+                let seen = seen || said.left.is_none();
+                Lease::Awaited { holder, since, seen, marked: said.marked, over }
             }
-            (Some(holder), _) => Lease::Awaited { holder, since: asked_at, seen: false, over: 0 },
+            (Some(holder), _) => {
+                Lease::Awaited { holder, since: asked_at, seen: false, marked: said.marked, over: 0 }
+            }
             // What stands there is no lease of this version.
             (None, _) => Lease::None,
         };
@@ -142,6 +154,13 @@ impl<H: Host> Worker<H> {
         let due = std::mem::replace(&mut self.leases.looks, later);
         if !due.is_empty() {
             self.later(Task::Look(due.into_iter().map(|(_, stream)| stream).collect()));
+        }
+    }
+
+    /// On the tick: gives back what a wish may have taken though its flight had ended.
+    pub(super) fn release_unsure(&mut self, now: Mono) {
+        while let Some((_, release)) = self.leases.unsure.pop_front_if(|(at, _)| now >= *at) {
+            self.later(Task::Release(release));
         }
     }
 
@@ -196,6 +215,11 @@ impl<H: Host> Worker<H> {
             Outcome::Alone(_) | Outcome::Failed(_) | Outcome::Lost => false,
         };
         // What is stored will be found where all look for it.
+        if flight.in_fleet == Lease::Asked && self.leases.unsure.len() < MAX_UNSURE {
+            // The wish may come to Redis behind the release.
+            let timeout = self.plan.l2.as_ref().map_or(Duration::ZERO, |l2| l2.timeout);
+            self.leases.unsure.push_back((self.host.mono().after(timeout), release.clone()));
+        }
         let release = if lasts { self.tasks.release_after_store(release) } else { Some(release) };
         if let Some(release) = release {
             self.later(Task::Release(release));
@@ -289,6 +313,8 @@ fn is_for_this(outcome: &Outcome, came: Option<Mono>, changed_at: Wall, now: Wal
     }
 }
 
+/// More wishes are not under way when their flights end; of one that is, the lease ends by itself.
+const MAX_UNSURE: usize = 4_096;
 /// So often a lease is looked at whose fetch has ended, until it is taken to be nobody's.
 const MAX_OVER: u32 = 3;
 const LEFT: &[u8] = b"BO\x01";

@@ -28,6 +28,7 @@ impl<H: Host> Worker<H> {
         }
         self.give_up_bodies(now);
         self.watch_leases(now);
+        self.release_unsure(now);
         self.probe_remote(now);
         self.synchronize_breakers();
         self.counters.flush(&self.host);

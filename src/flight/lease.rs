@@ -71,6 +71,8 @@ pub enum Lease {
         /// Whether it was seen to have left nothing: its fetch had not ended then. That it has the lease does not say so,
         /// for it may not come to give it back.
         seen: bool,
+        /// Whether it knows that somebody waits.
+        marked: bool,
         /// How often what it left was seen: its fetch has ended, and the lease is about to be given back.
         over: u32,
     },
@@ -120,7 +122,7 @@ pub fn pause(waited: Duration, usual: Option<Duration>, chance: u64) -> Duration
     let pause = match usual.map(|usual| (usual, usual.saturating_sub(waited))) {
         // Half of what is left, but no more than where the fetch were a short one this time.
         Some((_, left)) if left > Duration::ZERO => by_age(left, 2).min(by_age(waited, 4)),
-        Some((usual, _)) => by_age(waited.saturating_sub(usual), 8),
+        Some((usual, _)) => by_age(waited.saturating_sub(usual), 16),
         None => by_age(waited, 16),
     };
     let pause = pause.clamp(SHORTEST, LONGEST);
@@ -216,7 +218,7 @@ mod tests {
             let chance = || { bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1); bits >> 32 };
             let (count, late) = looks(ms(takes), Some(ms(usual)), chance);
             prop_assert!(late <= ms(4).max(ms(takes) / 3), "{takes} ms instead of {usual} are noticed {late:?} late");
-            prop_assert!(count <= 120, "{takes} ms instead of {usual} are looked for {count} times");
+            prop_assert!(count <= 160, "{takes} ms instead of {usual} are looked for {count} times");
         }
 
         #[test]

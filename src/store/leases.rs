@@ -23,12 +23,18 @@ pub struct Wish {
     pub lease: Duration,
     /// Whose it was the last time.
     pub awaited: Option<Name>,
+    /// Whether that is to be marked as awaited.
+    pub marks: bool,
 }
 
 impl Wish {
     /// How many commands, and so replies, it is.
     pub fn commands(&self) -> usize {
-        if self.awaited.is_some() { 4 } else { 2 }
+        match self.awaited {
+            Some(_) if self.marks => 4,
+            Some(_) => 3,
+            None => 2,
+        }
     }
 }
 
@@ -37,6 +43,8 @@ impl Wish {
 pub struct Said<'a> {
     /// Whose the lease is now.
     pub holder: Option<Name>,
+    /// Whether it is marked as awaited.
+    pub marked: bool,
     /// What the awaited flight left.
     pub left: Option<&'a [u8]>,
 }
@@ -48,8 +56,10 @@ pub(super) fn take(namespace: &str, wish: &Wish) -> Vec<u8> {
     let stays = millis(wish.lease).max(1).to_string();
     redis::encode(&mut pipeline, &[&b"SET"[..], &key, &name, b"PX", stays.as_bytes(), b"NX"]);
     if let Some(awaited) = wish.awaited {
-        let awaited_as = awaited.text();
-        eval(&mut pipeline, script::MARK, &key, [&awaited_as, &awaited_as], &[MARK]);
+        if wish.marks {
+            let name = awaited.text();
+            eval(&mut pipeline, script::MARK, &key, [&name, &name], &[MARK]);
+        }
         redis::encode(&mut pipeline, &[&b"GET"[..], &left_key(namespace, awaited)]);
     }
     redis::encode(&mut pipeline, &[&b"GET"[..], &key]);
@@ -61,10 +71,11 @@ pub(super) fn take(namespace: &str, wish: &Wish) -> Vec<u8> {
 pub(super) fn read_taken<'a>(replies: &[Reply<'a>]) -> Option<Said<'a>> {
     let (Reply::Bulk(holder), rest) = replies.split_last()? else { return None };
     let left = match rest {
-        [_, _, Reply::Bulk(left)] => Some(*left),
+        [_, .., Reply::Bulk(left)] => Some(*left),
         _ => None,
     };
-    Some(Said { holder: Name::read(holder.strip_suffix(MARK).unwrap_or(holder)), left })
+    let name = holder.strip_suffix(MARK);
+    Some(Said { holder: Name::read(name.unwrap_or(holder)), marked: name.is_some(), left })
 }
 
 /// Prolongs a lease, awaited or not; one command.
@@ -141,7 +152,7 @@ mod tests {
     }
 
     fn wish(awaited: Option<Name>) -> Wish {
-        Wish { digest: DIGEST, name: name(1), lease: Duration::from_secs(2), awaited }
+        Wish { digest: DIGEST, name: name(1), lease: Duration::from_secs(2), awaited, marks: true }
     }
 
     fn bulk(name: Name) -> String {
@@ -176,15 +187,19 @@ mod tests {
     #[test]
     fn the_holder_is_whoever_the_lease_names() {
         let (own, other) = (bulk(name(1)), bulk(name(2)));
-        let holds = |holder: u64| Some(Said { holder: Some(name(holder)), left: None });
+        let said_of =
+            |holder: Option<u64>, marked| Some(Said { holder: holder.map(name), marked, left: None });
+        let holds = |holder: u64| said_of(Some(holder), false);
         assert_eq!(said(&format!("+OK\r\n{own}"), &wish(None)), holds(1));
         assert_eq!(said(&format!("$-1\r\n{other}"), &wish(None)), holds(2));
-        assert_eq!(said("$-1\r\n$1\r\nx\r\n", &wish(None)), Some(Said { holder: None, left: None }));
+        assert_eq!(said("$-1\r\n$1\r\nx\r\n", &wish(None)), said_of(None, false));
         let marked = other.replace("$32", "$33").trim_end().to_owned() + "+\r\n";
-        assert_eq!(said(&format!("$-1\r\n{marked}"), &wish(None)), holds(2));
-        let left = Some(Said { holder: Some(name(1)), left: Some(b"left") });
+        assert_eq!(said(&format!("$-1\r\n{marked}"), &wish(None)), said_of(Some(2), true));
+        let left = Some(Said { holder: Some(name(1)), marked: false, left: Some(b"left") });
         assert_eq!(said(&format!("+OK\r\n:0\r\n$4\r\nleft\r\n{own}"), &wish(Some(name(2)))), left);
         assert_eq!(said(&format!("+OK\r\n:33\r\n$-1\r\n{own}"), &wish(Some(name(2)))), holds(1));
+        let marked_before = Wish { marks: false, ..wish(Some(name(2))) };
+        assert_eq!(said(&format!("+OK\r\n$4\r\nleft\r\n{own}"), &marked_before), left);
     }
 
     #[test]

@@ -283,17 +283,6 @@ impl State {
         }
     }
 
-    /// Puts a worker's next tick on the agenda, in place of the one that stands there.
-    pub fn schedule_tick(&mut self, envoy: usize, worker: usize, delay: Duration) {
-        if let Some(tick) = self.vm_mut(envoy, worker).and_then(|vm| vm.tick.take()) {
-            self.agenda.remove(&tick);
-        }
-        let key = self.schedule_in(delay, Event::Tick { envoy, worker });
-        if let Some(vm) = self.vm_mut(envoy, worker) {
-            vm.tick = Some(key);
-        }
-    }
-
     /// Puts an event on the agenda, `delay` from now.
     pub fn schedule_in(&mut self, delay: Duration, event: Event) -> Key {
         self.schedule(self.now.saturating_add(delay), event)

@@ -3,7 +3,7 @@
 use super::client::{ClientId, End};
 use super::door::{SimHost, Trap};
 use super::happening::{Calls, Happening};
-use super::state::{Call, Deferred, Event, Phase};
+use super::state::{Call, Deferred, Event, Phase, State};
 use super::world::Inner;
 use crate::host::Role;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -251,3 +251,16 @@ impl Inner {
 const REACH: Duration = Duration::from_millis(1);
 /// How many events are looked at for one.
 const LOOKAHEAD: usize = 16;
+
+impl State {
+    /// Puts a worker's next tick on the agenda, in place of the one that stands there.
+    pub fn schedule_tick(&mut self, envoy: usize, worker: usize, delay: Duration) {
+        if let Some(tick) = self.vm_mut(envoy, worker).and_then(|vm| vm.tick.take()) {
+            self.agenda.remove(&tick);
+        }
+        let key = self.schedule_in(delay, Event::Tick { envoy, worker });
+        if let Some(vm) = self.vm_mut(envoy, worker) {
+            vm.tick = Some(key);
+        }
+    }
+}
