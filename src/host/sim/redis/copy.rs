@@ -30,7 +30,7 @@ impl Copy {
             _ => {
                 let keys: Vec<_> = self.values.keys().collect();
                 match rng.pick(&keys).and_then(|key| self.values.get(*key)) {
-                    Some((value, _)) => bulk(value).repeat(rng.index(3).saturating_add(1)),
+                    Some((value, _)) => bulk(value).repeat(rng.index(5).saturating_add(1)),
                     None => Vec::new(),
                 }
             }
