@@ -103,7 +103,7 @@ impl<H: Host> Toy<H> {
         let (lock, name, ms) = (lock(key), flight.name.as_bytes(), lasts.as_millis().to_string());
         let mut pipeline = Vec::new();
         let script = redis::script::RENEW;
-        redis::encode(&mut pipeline, &[&b"EVAL"[..], script, b"1", &lock, name, ms.as_bytes()]);
+        redis::encode(&mut pipeline, &[&b"EVAL"[..], script, b"1", &lock, name, name, ms.as_bytes()]);
         self.host.call("breakwater_l2", &pipeline, Duration::from_millis(50));
     }
 
@@ -119,7 +119,7 @@ impl<H: Host> Toy<H> {
             redis::encode(&mut pipeline, &[&b"DEL"[..], &lock]);
         } else {
             let script = redis::script::RELEASE;
-            redis::encode(&mut pipeline, &[&b"EVAL"[..], script, b"1", &lock, name]);
+            redis::encode(&mut pipeline, &[&b"EVAL"[..], script, b"1", &lock, name, name]);
         }
         self.host.call("breakwater_l2", &pipeline, Duration::from_millis(50));
     }
