@@ -1,7 +1,7 @@
 //! What clients send, and what each of them got.
 
 use super::happening::Calls;
-use super::state::Lines;
+use super::lines::Lines;
 use crate::host::{CalloutId, StreamId};
 use std::collections::BTreeMap;
 use std::time::Duration;

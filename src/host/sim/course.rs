@@ -2,8 +2,9 @@
 
 use super::client::{ClientId, End};
 use super::happening::{Happening, Stop};
+use super::lines::Lines;
 use super::rng::Rng;
-use super::state::{Deferred, Event, Lines, Phase, Stream};
+use super::state::{Deferred, Event, Phase, Stream};
 use super::upstream::{self, Answer, Asked, Outcome};
 use super::world::Inner;
 use crate::host::{Flow, Source, StreamId};

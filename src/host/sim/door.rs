@@ -5,8 +5,9 @@
 use super::MAX_ACTIONS;
 use super::client::{ClientId, ClientRequest, End};
 use super::happening::Place;
+use super::lines::Lines;
 use super::process::Process;
-use super::state::{Call, Callout, Deferred, Event, Lines, Phase, State, Stream, Way};
+use super::state::{Call, Callout, Deferred, Event, Phase, State, Stream, Way};
 use super::world::Inner;
 use crate::host::{
     CalloutId, Conflict, Host, Level, MetricId, MetricKind, QueueId, Source, StreamId, Version,

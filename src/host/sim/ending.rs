@@ -3,7 +3,8 @@
 use super::client::{ClientId, End};
 use super::course::is_head;
 use super::happening::{Happening, Stop};
-use super::state::{Event, Lines, Phase, State};
+use super::lines::Lines;
+use super::state::{Event, Phase, State};
 use super::world::Inner;
 use crate::host::{CalloutId, Source};
 

@@ -1,8 +1,8 @@
 //! What the upstream is asked, and how it behaves then.
 
 use super::client::ClientId;
+use super::lines::Lines;
 use super::rng::Rng;
-use super::state::Lines;
 use std::collections::VecDeque;
 use std::time::Duration;
 
