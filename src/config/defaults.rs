@@ -58,6 +58,8 @@ pub const QUERY_SORT: bool = true;
 pub const SCOPE: Scope = Scope::Fleet;
 /// The usual patience of a client; nginx's `proxy_cache_lock_timeout` is the same.
 pub const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is fetched for a client passes to it as it comes.
+pub const DETACH: bool = false;
 /// Less than half of [`WAIT_TIMEOUT`]: when a leader's Envoy dies, those who wait elsewhere see another one fetch.
 pub const LEASE: Duration = Duration::from_secs(2);
 /// As many streams as a worker can hold for one key without being the outage itself.

@@ -171,6 +171,8 @@ pub struct Coalesce {
     pub max_waiters: u32,
     /// What one more does, of the key or of all.
     pub overflow: Overflow,
+    /// Whether a fetch is the worker's own, and goes on when its client leaves.
+    pub detach: bool,
     /// Those who waited for an answer that is not for them.
     pub release: Release,
 }

@@ -56,6 +56,7 @@ impl Policy {
                 lease: defaults::LEASE,
                 max_waiters: defaults::MAX_WAITERS,
                 overflow: defaults::OVERFLOW,
+                detach: defaults::DETACH,
                 release: Release { parallel: None },
             },
             breaker: Breaker {
@@ -188,6 +189,7 @@ fn coalesce(at: &mut Cursor<'_>, base: &Coalesce, l2_timeout: Option<Duration>) 
         lease: at.field_or("lease", base.lease, &lease_in),
         max_waiters: at.field_or("max_waiters", base.max_waiters, &CountIn(limits::MAX_WAITERS)),
         overflow: at.field_or("overflow", base.overflow, &OVERFLOWS),
+        detach: at.field_or("detach", base.detach, &Flag),
         release: at.section("release", |at| release(at, &base.release)),
     };
     // What a rule takes over unchanged was weighed in `defaults`, unless it had no effect there.

@@ -64,6 +64,7 @@ fn stated_defaults() -> Plan {
                 lease: secs(2),
                 max_waiters: 1024,
                 overflow: Overflow::Upstream,
+                detach: false,
                 release: Release { parallel: None },
             },
             breaker: Breaker {
@@ -103,7 +104,7 @@ fn the_defaults_written_out_change_nothing() {
                 "key": {"query": {"ignore": [], "sort": true}, "headers": [], "cookies": [],
                     "body": {"methods": [], "max_bytes": "64KiB"}}},
             "coalesce": {"scope": "fleet", "wait_timeout": "5s", "lease": "2s", "max_waiters": 1024,
-                "overflow": "upstream", "release": {}},
+                "overflow": "upstream", "detach": false, "release": {}},
             "breaker": {"enabled": true, "window": "10s", "min_requests": 20, "consecutive_failures": 5,
                 "failure_rate": 0.5, "open_for": "5s", "max_open_for": "5m", "half_open_probes": 3,
                 "fallback": "stale"}
@@ -219,7 +220,7 @@ fn a_rule_builds_on_defaults_field_by_field() {
              "match": {"hosts": ["API.Example.com.", "*.Example.org", "2001:DB8::1", "[2001:db8:0::2]"],
                        "path": {"template": "/users/{id}/"}, "methods": ["get", "HEAD"]},
              "cache": {"enabled": false, "key": {"headers": [], "cookies": ["Sid"], "identity": {"cookie": "Sid"}}},
-             "coalesce": {"scope": "off", "overflow": "refuse", "release": {"parallel": 1}},
+             "coalesce": {"scope": "off", "overflow": "refuse", "detach": true, "release": {"parallel": 1}},
              "breaker": {"fallback": "error"}}]}"#,
     );
     let [plain, own] = &plan.rules[..] else { panic!("two rules") };
@@ -240,7 +241,8 @@ fn a_rule_builds_on_defaults_field_by_field() {
     };
     assert_eq!(own.cache, Cache { enabled: false, key, ..default.cache.clone() });
     let release = Release { parallel: Some(1) };
-    let coalesce = Coalesce { scope: Scope::Off, overflow: Overflow::Refuse, release, ..default.coalesce };
+    let coalesce =
+        Coalesce { scope: Scope::Off, overflow: Overflow::Refuse, detach: true, release, ..default.coalesce };
     assert_eq!(own.coalesce, coalesce);
     assert_eq!(default.coalesce.release.parallel, Some(7));
     assert_eq!(own.breaker, Breaker { fallback: Fallback::Error, ..default.breaker });

@@ -32,6 +32,8 @@ pub enum Sender {
     /// The plugin's, to have fetched anew what a client got stale: nobody waits for its answer. What it is to replace
     /// was received at this time.
     Refresh(Wall),
+    /// The plugin's, to lead this flight in place of a client, which waits in it.
+    Detached(Token),
     /// The plugin's, in place of a client's whose own asked about a stored response and was told of another.
     Refetch,
 }
@@ -133,6 +135,8 @@ pub enum Action {
     Join,
     /// Ask L2 and L3, and for the fleet's lease for this flight: answer with `Found`.
     LookUp(Option<Token>),
+    /// Have the flight led by a request of the plugin's own, and wait in it: answer with `Watching` or `Apart`.
+    Detach(Token),
     /// Another Envoy fetches: answer with `Again` when it is time to look again, and `TimedOut` at the deadline.
     AwaitLease(Token),
     /// Ask the breaker: answer with `Admitted` or `Refused`.

@@ -90,6 +90,8 @@ pub struct Exchange {
     pub collapsed: Option<bool>,
     /// Whether a leader that it waited for was failed by the upstream.
     seen_failure: bool,
+    /// Whether its fetch was detached once.
+    detached: bool,
     phase: Phase,
 }
 
@@ -151,6 +153,7 @@ impl Exchange {
             formation: Formation::Key,
             collapsed: None,
             seen_failure: false,
+            detached: false,
             phase: Phase::Arrived { held },
         }
     }
@@ -185,7 +188,11 @@ impl Exchange {
                 vec![Action::Park]
             }
             // ## Arrived => Ended: what it asks for is being fetched, and as many wait for that as may
-            (Phase::Arrived { .. }, Event::Apart(Reason::TooManyWaiters)) if self.sender.is_refresh() => {
+            // or the flight that it was to lead is over
+            (Phase::Arrived { .. }, Event::Apart(reason))
+                if matches!(self.sender, Sender::Detached(_))
+                    || reason == Reason::TooManyWaiters && self.sender.is_refresh() =>
+            {
                 vec![Action::Serve(answer::needless(self.key(), context.now))]
             }
             (Phase::Arrived { .. }, Event::Apart(Reason::TooManyWaiters)) if self.is_turned_away(context) => {
@@ -351,8 +358,19 @@ impl Exchange {
             let refusal = Action::Serve(answer::not_cached(self.key(), context.now));
             return std::iter::once(refusal).chain(token.map(Action::Vacate)).collect();
         }
+        if let Some(token) = token.filter(|_| self.detaches(context)) {
+            self.detached = true;
+            self.phase = Phase::Arrived { held: None };
+            return vec![Action::Detach(token)];
+        }
         self.phase = Phase::Asking { token, held };
         vec![Action::Admit]
+    }
+
+    /// Whether the fetch is to go on whatever becomes of this client. Once: if that fails, it fetches itself.
+    fn detaches(&self, context: &Context<'_>) -> bool {
+        let repeatable = context.refreshes && !self.request.has_body;
+        context.rule.coalesce.detach && repeatable && self.sender == Sender::Client && !self.detached
     }
 }
 

@@ -27,7 +27,7 @@ impl Exchange {
     pub(super) fn answers(&self, entry: &Entry<'_>, context: &Context<'_>) -> bool {
         let is_news = match self.sender {
             Sender::Refresh(known) => entry.meta.received_at > known,
-            Sender::Client | Sender::Refetch => true,
+            Sender::Client | Sender::Detached(_) | Sender::Refetch => true,
         };
         is_news && answers(entry, &self.request, context.rule.cache.request_directives, context.now)
     }

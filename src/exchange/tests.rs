@@ -249,6 +249,7 @@ fn word(action: &Action) -> String {
         Action::Join => "join".into(),
         Action::LookUp(None) => "look up".into(),
         Action::LookUp(Some(_)) => "look up with the lease".into(),
+        Action::Detach(_) => "detach".into(),
         Action::AwaitLease(_) => "await the lease".into(),
         Action::Admit => "admit".into(),
         Action::Forward(None) => "forward".into(),

@@ -109,7 +109,9 @@ impl Exchange {
 
     /// Whether one that finds no place to wait is refused. Who asks not to be sent to the upstream has an answer already.
     pub(super) fn is_turned_away(&self, context: &Context<'_>) -> bool {
-        context.rule.coalesce.overflow == Overflow::Refuse && !self.request.directives.only_if_cached
+        let refuses = context.rule.coalesce.overflow == Overflow::Refuse;
+        // What stands in for a client has been let in as that.
+        refuses && self.sender == Sender::Client && !self.request.directives.only_if_cached
     }
 
     /// Whether a refusal to share is not one to it: what was refused for the leader's Authorization is not to those

@@ -97,7 +97,7 @@ impl<H: Host> Worker<H> {
         None
     }
 
-    fn wait(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule, token: Token) -> Event {
+    pub(super) fn wait(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule, token: Token) -> Event {
         let [per_flight, in_all] = [rule.coalesce.max_waiters, self.plan.max_waiters]
             .map(|most| usize::try_from(most).unwrap_or(usize::MAX));
         let in_all = in_all.saturating_sub(self.releases.staying());

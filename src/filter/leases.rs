@@ -66,14 +66,15 @@ impl Leases {
 }
 
 impl<H: Host> Worker<H> {
-    /// The wish for a flight's lease, unless it has it.
+    /// The wish for a flight's lease. It may have it already, from a leader that is gone; or have had it, until a write
+    /// through another Envoy ended it.
     pub(super) fn wish(&mut self, token: Token) -> Option<Wish> {
         let name = Name::new(self.leases.worker, token);
-        let flight = self.flights.table.flight(token).filter(|flight| !flight.in_fleet.is_held())?;
+        let flight = self.flights.table.flight(token)?;
         let marks = !matches!(flight.in_fleet, Lease::Awaited { marked: true, .. });
         let awaited = flight.in_fleet.awaited();
         let wish = Wish { digest: flight.digest, name, lease: flight.lease, awaited, marks };
-        if wish.awaited.is_none() {
+        if flight.in_fleet == Lease::None {
             *self.flights.table.lease(token)? = Lease::Asked;
         }
         Some(wish)
@@ -96,6 +97,7 @@ impl<H: Host> Worker<H> {
         };
         let former = *lease;
         *lease = match (said.holder, former) {
+            (Some(holder), Lease::Held(since)) if holder == own => Lease::Held(since),
             (Some(holder), _) if holder == own => Lease::Held(asked_at),
             (Some(holder), Lease::Awaited { holder: awaited, since, seen, over, .. })
                 if holder == awaited =>
@@ -117,7 +119,7 @@ impl<H: Host> Worker<H> {
             Lease::Awaited { .. } => Standing::Elsewhere,
             Lease::None | Lease::Asked => Standing::Unasked,
         };
-        if lease.awaited() != former.awaited() || lease.is_held() {
+        if lease.awaited() != former.awaited() || lease.is_held() != former.is_held() {
             match stands {
                 Standing::Ours => self.counters.occurred(Occurrence::LeaseTaken),
                 Standing::Elsewhere => self.counters.occurred(Occurrence::LeaseAwaited),

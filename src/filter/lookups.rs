@@ -63,10 +63,7 @@ impl<H: Host> Worker<H> {
     ) -> Option<Event> {
         let digest = slot.exchange.key()?.digest();
         let wish = token.and_then(|token| self.wish(token));
-        slot.standing = match (token, &wish) {
-            (Some(_), None) => Standing::Ours,
-            _ => Standing::Unasked,
-        };
+        slot.standing = Standing::Unasked;
         let pipeline = remote::lookup(&self.plan.namespace, digest, wish.as_ref());
         let asked = Asked { variant: None, wish: token.zip(wish) };
         let callout =

@@ -166,6 +166,7 @@ impl<H: Host> Worker<H> {
                 *flow = Flow::Pause;
                 return self.look_up(stream, slot, token);
             }
+            Action::Detach(token) => return self.detach(stream, slot, rule, token),
             Action::AwaitLease(token) => self.await_lease(stream, slot, rule, token),
             Action::Admit => return Some(self.admit(stream, slot, rule)),
             Action::Forward(condition) => {

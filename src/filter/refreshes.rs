@@ -13,12 +13,17 @@
 //! A *refetch* goes the same way with another mark, in place of a request that the upstream told of another response
 //! than it asked about (`exchange::validation`): the client's request once more, and the client gets what comes.
 //!
+//! With `coalesce.detach` a flight is led that way too: the client that would have led it waits in it like the others, and
+//! may leave like them. Its mark names the flight.
+//!
 //! A worker has one refresh per key under way, and so many in all; beyond, the stale answer stands until the next.
 
 use super::tasks::Task;
 use super::tiers::Purpose;
 use super::{At, Slot, Worker};
+use crate::config::plan::Rule;
 use crate::exchange::{Event, Exchange, Fetched, Sender};
+use crate::flight::Token;
 use crate::host::{CalloutId, Host, StreamId};
 use crate::http::Fields;
 use crate::http::end_to_end::end_to_end;
@@ -106,6 +111,34 @@ impl<H: Host> Worker<H> {
         }
     }
 
+    /// Has a flight led by a request of the worker's own, like that of the client which led it, and has that wait.
+    pub(super) fn detach(
+        &mut self,
+        stream: StreamId,
+        slot: &mut Slot,
+        rule: &Rule,
+        token: Token,
+    ) -> Option<Event> {
+        // Nobody is promoted meanwhile: the lead is not lost.
+        self.flights.table.vacate(token);
+        self.later(Task::Detach(token, detached(&slot.exchange.fields, &self.refreshes.secret, token)));
+        Some(self.wait(stream, slot, rule, token))
+    }
+
+    /// In a root callback: sends what is to lead a flight.
+    pub(super) fn send_detached(&mut self, token: Token, fields: &Fields) {
+        if !self.fetch(fields, Purpose::Detached(token)) {
+            self.come_back(token);
+        }
+    }
+
+    /// What was sent to lead a flight is over; if it never led it, another does.
+    pub(super) fn come_back(&mut self, token: Token) {
+        if self.flights.table.is_vacant(token) {
+            self.vacate(token);
+        }
+    }
+
     /// Has a stream's request sent again.
     pub(super) fn refetch(&mut self, stream: StreamId, request: &Fields) {
         self.counters.occurred(Occurrence::Refetched);
@@ -151,11 +184,17 @@ impl<H: Host> Worker<H> {
     }
 }
 
-/// The request once more: for all of the response, whatever the client holds or wanted of it.
 fn refresh(request: &Fields, secret: &[u8], known: Wall) -> Fields {
-    let wants = |name: &[u8]| name.starts_with(b"if-") || matches!(name, b"range" | b"cache-control");
-    let mark = [secret, b"/", known.0.to_string().as_bytes()].concat();
-    again(request, wants, &mark)
+    whole(request, &[secret, b"/", known.0.to_string().as_bytes()].concat())
+}
+
+fn detached(request: &Fields, secret: &[u8], token: Token) -> Fields {
+    whole(request, &[secret, DETACHED, token.0.to_string().as_bytes()].concat())
+}
+
+/// The request once more: for all of the response, whatever the client holds or wanted of it.
+fn whole(request: &Fields, mark: &[u8]) -> Fields {
+    again(request, |name| name.starts_with(b"if-") || matches!(name, b"range" | b"cache-control"), mark)
 }
 
 /// The request once more. A GET answers a HEAD too, and its body is not sent; but there are no parts of it (RFC 9110
@@ -183,6 +222,10 @@ fn sender(mark: &[u8], secret: &[u8]) -> Sender {
     let known = || std::str::from_utf8(rest.strip_prefix(b"/")?).ok()?.parse().ok();
     match rest {
         REFETCH => Sender::Refetch,
+        _ if rest.starts_with(DETACHED) => {
+            let token = || std::str::from_utf8(rest.strip_prefix(DETACHED)?).ok()?.parse().ok();
+            token().map_or(Sender::Client, |token| Sender::Detached(Token(token)))
+        }
         _ => known().map_or(Sender::Client, |known| Sender::Refresh(Wall(known))),
     }
 }
@@ -196,6 +239,8 @@ pub(super) const MARK: &str = "x-breakwater-refresh";
 const SECRET_KEY: &[u8] = b"secret/1";
 /// Behind the secret, in the mark of a refetch; in that of a refresh it is a time.
 const REFETCH: &[u8] = b"/refetch";
+/// Behind the secret, in the mark of what leads a flight, before its token.
+const DETACHED: &[u8] = b"/lead/";
 const LEFT_OUT: [&[u8]; 4] = [b":method", b"content-length", b"transfer-encoding", b"x-breakwater-refresh"];
 /// Refreshes under way in one worker.
 const MAX_UNDER_WAY: usize = 256;
@@ -258,6 +303,10 @@ mod tests {
             (b"Secret/17", b"secret", Sender::Client),
             (b"secret", b"secret", Sender::Client),
             (b"secret/refetch", b"secret", Sender::Refetch),
+            (b"secret/lead/17", b"secret", Sender::Detached(Token(17))),
+            (b"secret/lead/", b"secret", Sender::Client),
+            (b"secret/lead/x", b"secret", Sender::Client),
+            (b"/lead/17", b"secret", Sender::Client),
             (b"secret/", b"secret", Sender::Client),
             (b"/refetch", b"secret", Sender::Client),
             (b"", b"secret", Sender::Client),

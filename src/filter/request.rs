@@ -9,7 +9,7 @@ use super::retyped::Retyped;
 use super::{At, Slot as Stream, Worker, rule};
 use crate::config::plan::{Advice, Rule, Scope};
 use crate::exchange::{
-    Event, Exchange, FROM_L1, Held, Interest, Route, Sender, Served, answers, may_refresh, reply,
+    Event, Exchange, FROM_L1, Formation, Held, Interest, Route, Sender, Served, answers, may_refresh, reply,
     served_until,
 };
 use crate::flight::lease::Standing;
@@ -99,7 +99,24 @@ impl<H: Host> Worker<H> {
         };
         let mut interest = interest;
         let (mut why, mut held, mut searched) = (why, None, None);
-        if let Interest::Cacheable(key) = &mut interest
+        let adopted = match sender {
+            Sender::Detached(token) => {
+                let cacheable = matches!(interest, Interest::Cacheable(_));
+                let adopts = || self.flights.table.adopt(token, stream);
+                Some((token, cacheable.then(adopts).flatten()))
+            }
+            Sender::Client | Sender::Refresh(_) | Sender::Refetch => None,
+        };
+        let mut formation = Formation::Key;
+        if let (Some((_, Some(digest))), Interest::Cacheable(key)) = (adopted, &mut interest) {
+            // What leads a flight flies under its digest, as its client did.
+            match self.searched(&rule.cache.key, &fields).filter(|(_, form)| form.digest() == digest) {
+                Some((search, form)) => searched = Some((search, std::mem::replace(key, form))),
+                None if key.digest() != digest => formation = Formation::Variant(digest),
+                None => {}
+            }
+        } else if let Interest::Cacheable(key) = &mut interest
+            && adopted.is_none()
             && rule.cache.enabled
         {
             let ask = |worker: &mut Self, key: &Key| {
@@ -119,9 +136,18 @@ impl<H: Host> Worker<H> {
                 L1::Not(why, held) => (why, held),
             };
         }
-        let (route, why) = self.route(&interest, rule_index, &request, why);
+        let event = match adopted {
+            Some((token, Some(_))) => Event::Led(token, None),
+            Some((_, None)) => Event::Apart(why),
+            None => {
+                let (route, routed_for) = self.route(&interest, rule_index, &request, why);
+                why = routed_for;
+                Event::Routed(route)
+            }
+        };
         let mut exchange = Exchange::new(rule_index, interest, request, fields, why, held);
         exchange.searched = searched;
+        exchange.formation = formation;
         exchange.sender = sender;
         exchange.came = self.host.mono();
         self.streams.insert(
@@ -135,7 +161,7 @@ impl<H: Host> Worker<H> {
                 released: None,
             },
         );
-        self.drive(stream, Event::Routed(route), at)
+        self.drive(stream, event, at)
     }
 
     /// Answers a plain request from what the worker remembers, if that is still what L1 holds.

@@ -52,6 +52,8 @@ pub(super) enum Task {
     },
     /// Send a stream's request again, to answer it with what comes.
     Refetch(StreamId, Fields),
+    /// Send a request that leads a flight.
+    Detach(Token, Fields),
     /// Send a request again, to fetch anew what it asked for.
     Refresh {
         /// The key's digest.
@@ -204,6 +206,10 @@ impl<H: Host> Worker<H> {
                 }
                 Task::Refresh { digest, fields } => {
                     self.send_refresh(digest, &fields);
+                    left = left.saturating_sub(1);
+                }
+                Task::Detach(token, fields) => {
+                    self.send_detached(token, &fields);
                     left = left.saturating_sub(1);
                 }
                 Task::Refetch(stream, fields) => {

@@ -44,6 +44,8 @@ pub(super) enum Purpose {
     Lookup(StreamId, Asked),
     /// Has a resource fetched anew in the background.
     Refresh(Digest),
+    /// Leads a flight.
+    Detached(Token),
     /// Sends a stream's request again.
     Refetch(StreamId),
     /// Stores, in so many commands.
@@ -128,6 +130,7 @@ impl<H: Host> Worker<H> {
                 self.looked_up(stream, asked, begun, lookup);
             }
             Some((Purpose::Refresh(digest), _)) => self.refreshed(digest, answer.is_some()),
+            Some((Purpose::Detached(token), _)) => self.come_back(token),
             Some((Purpose::Refetch(stream), _)) => self.refetched(callout, stream),
             Some((Purpose::Store(commands), begun)) => {
                 let written =

@@ -131,6 +131,13 @@ impl<S: Copy> Table<S> {
         !flight.waiters.is_empty()
     }
 
+    /// A request takes a vacant lead from outside; under which digest, if it was vacant.
+    pub fn adopt(&mut self, token: Token, stream: S) -> Option<Digest> {
+        let flight = self.flights.get_mut(&token).filter(|flight| matches!(flight.lead, Lead::Vacant))?;
+        flight.lead = Lead::Here(stream);
+        Some(flight.digest)
+    }
+
     /// The first waiter takes a vacant lead.
     pub fn promote(&mut self, token: Token) -> Option<S> {
         let flight = self.flights.get_mut(&token)?;
@@ -254,6 +261,16 @@ mod tests {
         assert_eq!(table.promote(T), Some(3));
         assert_eq!(table.joinable(KEY), Some(T));
         assert_eq!(table.end(T).unwrap().waiters.into_values().collect::<Vec<_>>(), [4]);
+    }
+
+    #[test]
+    fn a_vacant_lead_and_no_other_is_adopted() {
+        let mut table = led_by(1);
+        assert_eq!(table.adopt(T, 2), None);
+        assert!(!table.vacate(T));
+        assert_eq!(table.adopt(T, 2), Some(KEY));
+        assert_eq!(table.flight(T).unwrap().lead, Lead::Here(2));
+        assert_eq!(table.adopt(Token(6), 2), None);
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
             r#"defaults.coalesce.overflow: found "reject"; allowed: "upstream" or "refuse"; change it, or leave the field out for "upstream""#,
             "defaults.coalesce.release.parallel: found 0; allowed: a whole number from 1 to 1000000; change it, or leave the field out",
             "defaults.coalesce.release.max: found an unknown field; allowed: parallel; remove it",
-            "defaults.coalesce.parallel: found an unknown field; allowed: scope, wait_timeout, lease, max_waiters, overflow, release; did you mean release.parallel?",
+            "defaults.coalesce.parallel: found an unknown field; allowed: scope, wait_timeout, lease, max_waiters, overflow, detach, release; did you mean release.parallel?",
             "defaults.breaker.enabled: found 0; allowed: true or false; change it, or leave the field out for true",
             r#"defaults.breaker.window: found "1.5"; allowed: a duration from 1s to 10m in d, h, m, s or ms; write the unit, as in "100ms" or "5m", or leave the field out for 10s"#,
             r#"defaults.breaker.min_requests: found "many"; allowed: a whole number from 1 to 1000000; change it, or leave the field out for 20"#,

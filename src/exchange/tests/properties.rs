@@ -213,6 +213,7 @@ fn driven() -> impl Strategy<Value = Driven> {
             let mut driven = Driven::holding(method, more, held.map(Stored::bytes));
             driven.remote = remote;
             driven.rule.cache.enabled = enabled;
+            driven.rule.coalesce.detach = enabled == fleet;
             driven.rule.coalesce.scope = if fleet { Scope::Fleet } else { Scope::Instance };
             driven
         },
@@ -237,7 +238,7 @@ struct Tally {
 impl Tally {
     fn count(&mut self, action: &Action) {
         let place = match action {
-            Action::End(..) | Action::Vacate(_) => &mut self.flights_ended,
+            Action::End(..) | Action::Vacate(_) | Action::Detach(_) => &mut self.flights_ended,
             Action::Park => &mut self.parks,
             Action::Leave(..) => &mut self.left,
             Action::Record(..) => &mut self.records,

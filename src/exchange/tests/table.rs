@@ -48,6 +48,18 @@ fn in_fleet(mut driven: Driven) -> Driven {
     driven
 }
 
+fn detaching(mut driven: Driven) -> Driven {
+    driven.rule.coalesce.detach = true;
+    driven
+}
+
+/// The plugin's own, to lead a flight for a client.
+fn detached() -> Driven {
+    let mut driven = detaching(Driven::get());
+    driven.exchange.sender = Sender::Detached(TOKEN);
+    driven
+}
+
 fn said(standing: Standing) -> Event {
     Event::Found(Lookup::Nothing, standing)
 }
@@ -72,7 +84,7 @@ fn refresh() -> Driven {
     driven
 }
 
-const SITUATIONS: [(&str, Arrange); 47] = [
+const SITUATIONS: [(&str, Arrange); 52] = [
     ("arrived", || Driven::get()),
     ("arrived, a stale copy held", || holding(stale())),
     ("arrived, a fresh copy held past its time in L1", || holding(fresh())),
@@ -114,6 +126,13 @@ const SITUATIONS: [(&str, Arrange); 47] = [
     ("waiting, seen a failure", || {
         Driven::get().waits().after([Event::Ended(Outcome::Failed(503)), watching()])
     }),
+    ("looking up, leading, to be detached", || detaching(Driven::get()).leads()),
+    ("detached, leading elsewhere", || detaching(Driven::get()).leads().after([nothing()])),
+    ("detached, and took the lead again", || {
+        detaching(Driven::get()).leads().after([nothing(), watching(), led()])
+    }),
+    ("the plugin's own, to lead", detached),
+    ("the plugin's own, leading", || detached().after([led()])),
     ("asking for itself", || Driven::get().after([Event::Routed(Route::Upstream)])),
     ("asking, leading", || Driven::get().leads().after([nothing()])),
     ("asking, leading, a stale copy held", || holding(stale()).leads().after([nothing()])),
