@@ -36,7 +36,7 @@ impl Judge {
             // A write parts those who came before it from those who come after; a leader may have come before it and
             // ask the upstream after it.
             && !if near {
-                self.is_parted(&place, asked, other)
+                self.is_parted(&place, asked, other, world)
             } else {
                 self.is_parted_in_fleet(&place.1, asked, other, world)
             }
@@ -53,10 +53,15 @@ impl Judge {
 
     /// Whether a write lies between the arrivals of two clients. Flights of one worker are parted by the mark in their
     /// URL's slot of L1, which other URLs may share: there every write counts.
-    fn is_parted(&self, place: &(usize, String), asked: &Asked, other: &Asked) -> bool {
+    fn is_parted(&self, place: &(usize, String), asked: &Asked, other: &Asked, world: &World) -> bool {
         let concerned =
             |at: &(usize, String)| at == place || (self.reach == Reach::Worker && at.0 == place.0);
-        let first = self.began[&other.client].min(self.began[&asked.client]);
+        // What leads for a client came after it.
+        let began = |client: &ClientId| match world.with_client(*client, leads) {
+            Some(true) => 0,
+            _ => self.began[client],
+        };
+        let first = began(&other.client).min(began(&asked.client));
         self.writes_under_way.keys().any(concerned)
             || self.parted.iter().any(|(at, parted)| concerned(at) && parted.0 >= first)
     }

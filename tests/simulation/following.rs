@@ -32,7 +32,7 @@ impl Judge {
     pub(super) fn follow_refresh(&mut self, client: ClientId, world: &World) -> Result<(), Breach> {
         let begun = |client: &Client| {
             let (envoy, url) = place(client);
-            (client.fetch.is_some() && !is_refetch(client)).then_some((envoy, client.request.worker, url))
+            is_refresh(client).then_some((envoy, client.request.worker, url))
         };
         let Some(refresh) = world.with_client(client, begun).unwrap() else { return Ok(()) };
         let (envoy, worker, _) = refresh;

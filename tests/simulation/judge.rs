@@ -1,7 +1,7 @@
 //! The judge: follows what happens and says which promise was broken first.
 
 use crate::origin::{Made, Origin, SLOWEST};
-use crate::scenario::{MARK, REFETCH, Scenario, Terms, Troubles};
+use crate::scenario::{LEADS, MARK, REFETCH, Scenario, Terms, Troubles};
 use breakwater::host::sim::{Asked, Client, ClientId, ClientRequest, End, Happening, Stop, World};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -280,6 +280,17 @@ fn method(asked: &Asked) -> &[u8] {
 
 fn path(asked: &Asked) -> String {
     String::from_utf8_lossy(asked.fields.get(":path").unwrap_or_default()).into_owned()
+}
+
+/// Whether it is the plugin's own request, for which nobody waits.
+fn is_refresh(client: &Client) -> bool {
+    client.fetch.is_some() && !is_refetch(client) && !leads(client)
+}
+
+/// Whether it is the plugin's own request that leads a flight: what it is answered itself nobody reads.
+fn leads(client: &Client) -> bool {
+    let mark = client.request.fields.get(MARK).unwrap_or_default();
+    client.fetch.is_some() && mark.windows(LEADS.len()).any(|part| part == LEADS)
 }
 
 /// Whether it is the plugin's own request in place of a client's.

@@ -88,14 +88,16 @@ fn tell_answer(line: &mut String, origin: &Origin) {
     line.push_str(&format!(" {status} {confirms:?} for {lifetime:?}, {forbidden:?}"));
 }
 
-/// Runs many seeds and panics with the smallest that fails and what led there; `BREAKWATER_SEED` runs that one
-/// alone, `BREAKWATER_SEEDS` sets how many.
+/// A number that the environment asks for.
+pub fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect(name))
+}
+
+/// Runs many seeds and panics with the smallest that fails and what led there; `BREAKWATER_SEED` runs that one alone.
 pub fn run_seeds(seeds: u64, maker: Maker, reach: Reaching) {
-    let asked = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
     if let Some(seed) = asked("BREAKWATER_SEED") {
         return report(run(seed, maker, reach, true).map(|_| ()), usize::MAX);
     }
-    let seeds = asked("BREAKWATER_SEEDS").unwrap_or(seeds);
     let next = AtomicU64::new(0);
     let worst = Mutex::new(None::<u64>);
     std::thread::scope(|scope| {

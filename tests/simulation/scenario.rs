@@ -19,6 +19,8 @@ pub struct Terms {
     pub refuses: bool,
     /// How many of a worker's released requests are at the upstream at a time, if not all.
     pub parallel: Option<u32>,
+    /// Whether fetches go on when their clients leave.
+    pub detach: bool,
     /// How far coalescing reaches.
     pub scope: Reach,
     /// Whether there is an L2, and for how long it is waited for.
@@ -69,6 +71,8 @@ enum Act {
 pub const MARK: &str = "x-breakwater-refresh";
 /// How it ends where the request stands in for a client's.
 pub const REFETCH: &[u8] = b"/refetch";
+/// What is in it where the request leads a flight in which its client waits.
+pub const LEADS: &[u8] = b"/lead/";
 const MS: Duration = Duration::from_millis(1);
 /// The least that may be configured, so that it is reached.
 const L1_MAX_BYTES: usize = 1 << 20;
@@ -96,6 +100,7 @@ impl Scenario {
             all_waiters: *limits.pick(&[5, 16_384, 16_384]).unwrap(),
             refuses: limits.chance(300),
             parallel: *limits.pick(&[None, None, Some(1), Some(3)]).unwrap(),
+            detach: limits.chance(250),
             scope: *rng
                 .pick(&[
                     Reach::Fleet,

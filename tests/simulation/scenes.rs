@@ -18,6 +18,7 @@ fn terms() -> Terms {
         all_waiters: 16_384,
         refuses: false,
         parallel: None,
+        detach: false,
         scope: Reach::Envoy,
         l2: false,
         redis_timeout: MS * 50,

@@ -1,7 +1,7 @@
 //! The plugin itself, as Envoy's HTTP root makes it, under the judge's eyes.
 
 use crate::judge::Reach;
-use crate::run::{run, run_seeds};
+use crate::run::{asked, run, run_seeds};
 use crate::scenario::{Scenario, Terms};
 use breakwater::config;
 use breakwater::filter::{self, Worker};
@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 #[test]
 fn the_wall_holds() {
-    run_seeds(5_000, worker, |_| Reach::Fleet);
+    run_seeds(asked("BREAKWATER_SEEDS").unwrap_or(5_000), worker, |_| Reach::Fleet);
 }
 
 /// What nobody tries, no seed can find wrong.
@@ -112,6 +112,7 @@ fn configuration(terms: &Terms) -> String {
                 "wait_timeout": ms(terms.wait_timeout),
                 "lease": ms(terms.lease),
                 "max_waiters": terms.max_waiters,
+                "detach": terms.detach,
                 "overflow": if terms.refuses { "refuse" } else { "upstream" },
             },
             "breaker": {"enabled": terms.breaker, "open_for": "500ms", "max_open_for": "4s"},
