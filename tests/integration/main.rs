@@ -10,6 +10,7 @@ mod support;
 mod bodies;
 mod caching;
 mod configuration;
+mod detached;
 mod documents;
 mod fleet;
 mod flights;
