@@ -127,11 +127,11 @@ impl<H: Host> Worker<H> {
             }
         }
         // It is told once.
-        let Lease::Awaited { seen, over: 0, .. } = former else { return stands };
+        let Lease::Awaited { holder, seen, over: 0, .. } = former else { return stands };
         let (now, mono) = (self.host.wall(), self.host.mono());
         // By two clocks in whole milliseconds: whoever came in the last one is not sure to have come before.
         let before = |ended_at| Mono(mono.0.saturating_sub(millis(now.since(ended_at))).saturating_sub(1));
-        let left = said.left.and_then(|left| read_left(left, before));
+        let left = said.left.and_then(|left| read_left(left, holder, before));
         left.filter(|outcome| is_for_this(outcome, came.filter(|_| seen), changed_at, now))
             .map_or(stands, Standing::Ended)
     }
@@ -161,8 +161,9 @@ impl<H: Host> Worker<H> {
 
     /// On the tick: gives back what a wish may have taken though its flight had ended.
     pub(super) fn release_unsure(&mut self, now: Mono) {
-        while let Some((_, release)) = self.leases.unsure.pop_front_if(|(at, _)| now >= *at) {
-            self.later(Task::Release(release));
+        while self.leases.unsure.front().is_some_and(|(at, _)| now >= *at) {
+            let due = self.leases.unsure.pop_front();
+            due.into_iter().for_each(|(_, release)| self.later(Task::Release(release)));
         }
     }
 
@@ -209,7 +210,9 @@ impl<H: Host> Worker<H> {
         let release = Release {
             digest: flight.digest,
             name: Name::new(self.leases.worker, token),
-            left: self.left(outcome).filter(|_| flight.in_fleet.is_held() && is_for_others(outcome)),
+            left: self
+                .left(Name::new(self.leases.worker, token), outcome)
+                .filter(|_| flight.in_fleet.is_held() && is_for_others(outcome)),
         };
         let lasts = match outcome {
             Outcome::Answer(answer) => Entry::read(&answer.entry)
@@ -229,8 +232,8 @@ impl<H: Host> Worker<H> {
     }
 
     /// What is left of an outcome, if Redis is to hold so much.
-    fn left(&self, outcome: &Outcome) -> Option<Vec<u8>> {
-        let mut left = LEFT.to_vec();
+    fn left(&self, name: Name, outcome: &Outcome) -> Option<Vec<u8>> {
+        let mut left = [LEFT, &name.text()].concat();
         left.extend_from_slice(&self.host.wall().0.to_le_bytes());
         encode_outcome(outcome, &mut left);
         let most = self.plan.l2.as_ref().map_or(0, |l2| l2.max_object_bytes);
@@ -289,10 +292,11 @@ fn is_for_others(outcome: &Outcome) -> bool {
     }
 }
 
-/// Reads what a flight has left: written by this plugin, but perhaps by another version of it, or by anybody. `before`
-/// turns the moment at which it ended into one of this Envoy's.
-fn read_left(bytes: &[u8], before: impl Fn(Wall) -> Mono) -> Option<Outcome> {
-    let (ended_at, outcome) = bytes.strip_prefix(LEFT)?.split_first_chunk::<8>()?;
+/// Reads what a flight of this name has left: written by this plugin, but perhaps by another version of it, or by
+/// anybody, or the answer to another question. `before` turns the moment at which it ended into one of this Envoy's.
+fn read_left(bytes: &[u8], name: Name, before: impl Fn(Wall) -> Mono) -> Option<Outcome> {
+    let own = bytes.strip_prefix(LEFT)?.strip_prefix(&name.text()[..])?;
+    let (ended_at, outcome) = own.split_first_chunk::<8>()?;
     match decode_outcome(outcome)? {
         Outcome::Answer(answer) => {
             Entry::read(&answer.entry)?;
