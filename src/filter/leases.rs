@@ -43,8 +43,8 @@ pub(super) struct Leases {
 pub(super) struct Release {
     pub(super) digest: Digest,
     name: Name,
-    /// What is to be left for those who wait, before.
-    left: Option<Vec<u8>>,
+    /// What is to be left for those who wait, before, and when it came to that.
+    left: Option<(Outcome, Wall)>,
 }
 
 impl Release {
@@ -207,37 +207,23 @@ impl<H: Host> Worker<H> {
         if !flight.in_fleet.may_be_held() {
             return;
         }
-        let release = Release {
-            digest: flight.digest,
-            name: Name::new(self.leases.worker, token),
-            left: self
-                .left(Name::new(self.leases.worker, token), outcome)
-                .filter(|_| flight.in_fleet.is_held() && is_for_others(outcome)),
-        };
-        let lasts = match outcome {
-            Outcome::Answer(answer) => Entry::read(&answer.entry)
-                .is_some_and(|entry| entry.meta.fresh_until > self.host.wall().after(LEFT_FOR)),
-            Outcome::Alone(_) | Outcome::Failed(_) | Outcome::Lost => false,
-        };
-        // What is stored will be found where all look for it.
+        let now = self.host.wall();
+        let name = Name::new(self.leases.worker, token);
+        let mut release = Release { digest: flight.digest, name, left: None };
         if flight.in_fleet == Lease::Asked && self.leases.unsure.len() < MAX_UNSURE {
             // The wish may come to Redis behind the release.
             let timeout = self.plan.l2.as_ref().map_or(Duration::ZERO, |l2| l2.timeout);
             self.leases.unsure.push_back((self.host.mono().after(timeout), release.clone()));
         }
-        let release = if lasts { self.tasks.release_after_store(release) } else { Some(release) };
-        if let Some(release) = release {
-            self.later(Task::Release(release));
+        if lasts(outcome, now) {
+            // What is stored will be found where all look for it.
+            match self.tasks.release_after_store(release) {
+                Some(unstored) => release = unstored,
+                None => return,
+            }
         }
-    }
-
-    /// What is left of an outcome, if Redis is to hold so much.
-    fn left(&self, name: Name, outcome: &Outcome) -> Option<Vec<u8>> {
-        let mut left = [LEFT, &name.text()].concat();
-        left.extend_from_slice(&self.host.wall().0.to_le_bytes());
-        encode_outcome(outcome, &mut left);
-        let most = self.plan.l2.as_ref().map_or(0, |l2| l2.max_object_bytes);
-        u64::try_from(left.len()).is_ok_and(|len| len <= most).then_some(left)
+        release.left = (flight.in_fleet.is_held() && is_for_others(outcome)).then(|| (outcome.clone(), now));
+        self.later(Task::Release(release));
     }
 
     /// In a root callback: gives a lease back. Where something is to be left for others, only if there are none.
@@ -255,12 +241,18 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// Somebody waits: something is left before the lease is given back.
+    /// Somebody waits: something is left before the lease is given back, if Redis is to hold so much.
     pub(super) fn leave(&mut self, mut release: Release) {
-        if let Some(left) = release.left.take().filter(|_| self.tiers.can_ask()) {
-            let pipeline = leases::leave(&self.plan.namespace, release.name, &left);
-            self.call(&pipeline, Purpose::Leave(release));
+        let Some((outcome, ended_at)) = release.left.take() else { return };
+        let mut left = [LEFT, &release.name.text()].concat();
+        left.extend_from_slice(&ended_at.0.to_le_bytes());
+        encode_outcome(&outcome, &mut left);
+        let most = self.plan.l2.as_ref().map_or(0, |l2| l2.max_object_bytes);
+        if u64::try_from(left.len()).map_or(true, |len| len > most) || !self.tiers.can_ask() {
+            return self.release(release);
         }
+        let pipeline = leases::leave(&self.plan.namespace, release.name, &left);
+        self.call(&pipeline, Purpose::Leave(release));
     }
 
     /// A flight is about to end: how long it took is what those under the rule take.
@@ -276,6 +268,12 @@ impl<H: Host> Worker<H> {
             *usual = usual.map_or(Some(took), smoothed);
         }
     }
+}
+
+/// Whether an answer is fresh for so long that all who look for it find it.
+fn lasts(outcome: &Outcome, now: Wall) -> bool {
+    let Outcome::Answer(answer) = outcome else { return false };
+    Entry::read(&answer.entry).is_some_and(|entry| entry.meta.fresh_until > now.after(LEFT_FOR))
 }
 
 /// Whether an outcome is news to other Envoys. What was stored is found; the state of a circuit is each one's own.
