@@ -225,7 +225,11 @@ impl Inner {
         };
         workers.insert(0, workers.len());
         for worker in workers {
-            self.start(envoy, worker);
+            // A request may have come before, and have had one made.
+            let alive = self.state.borrow().vm(envoy, worker).is_some_and(|vm| vm.alive);
+            if !alive {
+                self.start(envoy, worker);
+            }
         }
     }
 
