@@ -139,7 +139,8 @@ async fn those_who_waited_in_vain_go_by_turns_three_of_a_worker_at_a_time() {
             assert_eq!((answer.status, answer.text().as_str()), (200, "own"));
             assert_eq!(status, "breakwater; fwd=miss; collapsed=?0; detail=private");
         }
-        assert_eq!((origin.total(), origin.in_flight()), (all, 0));
+        assert_eq!(origin.total(), all);
+        origin.until("all are answered", |o| o.in_flight() == 0).await;
         let delayed = async || stat(&envoy, "releases.delayed").await;
         let at_least = (WAITERS - 3 * workers) as u64;
         eventually("the delayed are counted", async || delayed().await >= at_least).await;
