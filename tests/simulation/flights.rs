@@ -62,8 +62,14 @@ impl Judge {
             _ => self.began[client],
         };
         let first = began(&other.client).min(began(&asked.client));
+        let came = |client| world.with_client(client, |client| client.began).unwrap();
+        let first_at = came(other.client).min(came(asked.client));
         self.writes_under_way.keys().any(concerned)
-            || self.parted.iter().any(|(at, parted)| concerned(at) && parted.0 >= first)
+            || self.parted.iter().any(|(at, (order, parted))| {
+                // A mark that is set by another worker while a flight begins closes it.
+                let meanwhile = self.reach == Reach::Worker && *parted + INSTANT >= first_at;
+                concerned(at) && (*order >= first || meanwhile)
+            })
     }
 
     pub(super) fn goes_alone(&self, asked: &Asked, world: &World) -> bool {
