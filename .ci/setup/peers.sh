@@ -25,16 +25,16 @@ mkdir "$scratch/partial"
 download || { apt_install && download; } \
   || missing "nginx and Varnish could not be fetched ($(tail -1 "$scratch/log")); $wanted"
 
-mkdir "$scratch/root"
-for package in "$scratch"/*.deb; do dpkg-deb -x "$package" "$scratch/root"; done
+mkdir "$scratch/tree"
+for package in "$scratch"/*.deb; do dpkg-deb -x "$package" "$scratch/tree"; done
 for name in nginx varnishd; do
-  cat >"$scratch/root/$name" <<'END_OF_WRAPPER'
+  cat >"$scratch/tree/$name" <<'END_OF_WRAPPER'
 #!/bin/sh
-root=$(dirname "$0")
-for folder in "$root"/usr/lib/*-linux-gnu; do export LD_LIBRARY_PATH="$folder"; done
-exec "$root/usr/sbin/$(basename "$0")" "$@"
+tree=$(dirname "$0")
+for folder in "$tree"/usr/lib/*-linux-gnu; do export LD_LIBRARY_PATH="$folder"; done
+exec "$tree/usr/sbin/$(basename "$0")" "$@"
 END_OF_WRAPPER
-  chmod +x "$scratch/root/$name"
+  chmod +x "$scratch/tree/$name"
 done
 rm -rf "$folder"
-mv "$scratch/root" "$folder"
+mv "$scratch/tree" "$folder"

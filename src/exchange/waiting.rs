@@ -68,7 +68,7 @@ impl Exchange {
                 self.takes(answer.origin);
                 serve_all(Some(token), answer)
             }
-            Outcome::Alone(reason) if reason != Reason::Authorization || self.request.authorization => {
+            Outcome::Alone(reason) if !self.is_unconcerned(reason) => {
                 self.collapsed = Some(false);
                 self.why = reason;
                 let mut actions = vec![Action::Remember(reason), Action::End(token, Outcome::Alone(reason))];

@@ -8,19 +8,19 @@
 //! A wait is looked after here too: when to ask Redis again, and a tick short enough for that.
 
 use super::tasks::Task;
+use super::tick::due;
 use super::tiers::Purpose;
 use super::{Slot, Worker};
 use crate::config::plan::Rule;
 use crate::flight::lease::{self, LEFT_FOR, Lease, Name, Standing};
-use crate::flight::message::{decode_outcome, encode_outcome};
 use crate::flight::table::Flight;
-use crate::flight::{Answer, Origin, Outcome, Token};
+use crate::flight::{Origin, Outcome, Token, left};
 use crate::host::{Host, StreamId, TICK};
 use crate::http::key::Digest;
 use crate::store::Entry;
 use crate::store::leases::{self, Said, Wish};
 use crate::telemetry::Occurrence;
-use crate::time::{Mono, Wall, millis};
+use crate::time::{Mono, Wall};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -63,13 +63,18 @@ impl Leases {
             interval: TICK,
         }
     }
+
+    /// A flight's name in the fleet.
+    fn name(&self, token: Token) -> Name {
+        Name::new(self.worker, token)
+    }
 }
 
 impl<H: Host> Worker<H> {
     /// The wish for a flight's lease. It may have it already, from a leader that is gone; or have had it, until a write
     /// through another Envoy ended it.
     pub(super) fn wish(&mut self, token: Token) -> Option<Wish> {
-        let name = Name::new(self.leases.worker, token);
+        let name = self.leases.name(token);
         let flight = self.flights.table.flight(token)?;
         let marks = !matches!(flight.in_fleet, Lease::Awaited { marked: true, .. });
         let awaited = flight.in_fleet.awaited();
@@ -89,7 +94,7 @@ impl<H: Host> Worker<H> {
         (came, asked_at): (Option<Mono>, Mono),
         changed_at: Wall,
     ) -> Standing {
-        let own = Name::new(self.leases.worker, token);
+        let own = self.leases.name(token);
         let Some(lease) = self.flights.table.lease(token) else { return Standing::Unasked };
         let Some(said) = said else {
             // The wish may have been heard all the same.
@@ -128,12 +133,18 @@ impl<H: Host> Worker<H> {
         }
         // It is told once.
         let Lease::Awaited { holder, seen, over: 0, .. } = former else { return stands };
-        let (now, mono) = (self.host.wall(), self.host.mono());
+        let Some((ended_at, mut outcome)) = said.left.and_then(|left| left::decode(left, holder)) else {
+            return stands;
+        };
+        let now = self.host.wall();
         // By two clocks in whole milliseconds: whoever came in the last one is not sure to have come before.
-        let before = |ended_at| Mono(mono.0.saturating_sub(millis(now.since(ended_at))).saturating_sub(1));
-        let left = said.left.and_then(|left| read_left(left, holder, before));
-        left.filter(|outcome| is_for_this(outcome, came.filter(|_| seen), changed_at, now))
-            .map_or(stands, Standing::Ended)
+        let since_end = now.since(ended_at).saturating_add(Duration::from_millis(1));
+        let ended_at = self.host.mono().before(since_end);
+        if let Outcome::Answer(answer) = &mut outcome {
+            answer.came_before = Some(ended_at);
+        }
+        let waited = seen && came.is_some_and(|came| came < ended_at);
+        if is_for_this(&outcome, waited, changed_at, now) { Standing::Ended(outcome) } else { stands }
     }
 
     /// A leader waits for another Envoy's fetch.
@@ -152,10 +163,9 @@ impl<H: Host> Worker<H> {
 
     /// On the tick: who is to look again.
     pub(super) fn look_again_at(&mut self, now: Mono) {
-        let later = self.leases.looks.split_off(&(now.after(Duration::from_millis(1)), StreamId(0)));
-        let due = std::mem::replace(&mut self.leases.looks, later);
+        let due = due(&mut self.leases.looks, now);
         if !due.is_empty() {
-            self.later(Task::Look(due.into_iter().map(|(_, stream)| stream).collect()));
+            self.later(Task::Look(due));
         }
     }
 
@@ -169,8 +179,8 @@ impl<H: Host> Worker<H> {
 
     /// Has the tick come when the next one is to look again, and no sooner. Not from the tick itself.
     pub(super) fn keep_pace(&mut self) {
-        let now = self.host.mono();
-        let until = |(at, _): &(Mono, StreamId)| at.since(now).clamp(Duration::from_millis(1), TICK);
+        let until =
+            |(at, _): &(Mono, StreamId)| at.since(self.host.mono()).clamp(Duration::from_millis(1), TICK);
         let interval = self.leases.looks.first().map_or(TICK, until);
         if interval != self.leases.interval {
             self.leases.interval = interval;
@@ -186,7 +196,7 @@ impl<H: Host> Worker<H> {
     /// On the tick: a lease is prolonged while the fetch goes on.
     pub(super) fn renew_lease(&mut self, token: Token, digest: Digest, lease: Duration) {
         if self.flights.table.lease(token).is_some_and(|lease| lease.is_held()) {
-            let name = Name::new(self.leases.worker, token);
+            let name = self.leases.name(token);
             let pipeline = leases::renew(&self.plan.namespace, digest, name, lease);
             if self.tiers.can_ask() {
                 self.call(&pipeline, Purpose::Renew(token));
@@ -208,7 +218,7 @@ impl<H: Host> Worker<H> {
             return;
         }
         let now = self.host.wall();
-        let name = Name::new(self.leases.worker, token);
+        let name = self.leases.name(token);
         let mut release = Release { digest: flight.digest, name, left: None };
         if flight.in_fleet == Lease::Asked && self.leases.unsure.len() < MAX_UNSURE {
             // The wish may come to Redis behind the release.
@@ -244,9 +254,7 @@ impl<H: Host> Worker<H> {
     /// Somebody waits: something is left before the lease is given back, if Redis is to hold so much.
     pub(super) fn leave(&mut self, mut release: Release) {
         let Some((outcome, ended_at)) = release.left.take() else { return };
-        let mut left = [LEFT, &release.name.text()].concat();
-        left.extend_from_slice(&ended_at.0.to_le_bytes());
-        encode_outcome(&outcome, &mut left);
+        let left = left::encode(release.name, ended_at, &outcome);
         let most = self.plan.l2.as_ref().map_or(0, |l2| l2.max_object_bytes);
         if u64::try_from(left.len()).map_or(true, |len| len > most) || !self.tiers.can_ask() {
             return self.release(release);
@@ -257,11 +265,12 @@ impl<H: Host> Worker<H> {
 
     /// A flight is about to end: how long it took is what those under the rule take.
     pub(super) fn learn(&mut self, rule: usize, token: Token, outcome: &Outcome) {
-        let now = self.host.mono();
-        let took = match (outcome, self.flights.table.flight(token).map(|flight| flight.in_fleet)) {
-            (Outcome::Answer(_), Some(Lease::Held(since) | Lease::Awaited { since, .. })) => now.since(since),
-            _ => return,
+        let lease = self.flights.table.flight(token).map(|flight| flight.in_fleet);
+        let (Outcome::Answer(_), Some(Lease::Held(since) | Lease::Awaited { since, .. })) = (outcome, lease)
+        else {
+            return;
         };
+        let took = self.host.mono().since(since);
         if let Some(usual) = self.leases.usual.get_mut(rule) {
             // A quarter of the difference: a few fetches make a habit.
             let smoothed = |usual: Duration| usual.saturating_mul(3).saturating_add(took).checked_div(4);
@@ -290,29 +299,12 @@ fn is_for_others(outcome: &Outcome) -> bool {
     }
 }
 
-/// Reads what a flight of this name has left: written by this plugin, but perhaps by another version of it, or by
-/// anybody, or the answer to another question. `before` turns the moment at which it ended into one of this Envoy's.
-fn read_left(bytes: &[u8], name: Name, before: impl Fn(Wall) -> Mono) -> Option<Outcome> {
-    let own = bytes.strip_prefix(LEFT)?.strip_prefix(&name.text()[..])?;
-    let (ended_at, outcome) = own.split_first_chunk::<8>()?;
-    match decode_outcome(outcome)? {
-        Outcome::Answer(answer) => {
-            Entry::read(&answer.entry)?;
-            let came_before = Some(before(Wall(u64::from_le_bytes(*ended_at))));
-            Some(Outcome::Answer(Answer { came_before, ..answer }))
-        }
-        outcome => Some(outcome),
-    }
-}
-
-/// Whether an outcome concerns one who came then and saw the fetch under way: it says nothing of a resource that was
-/// changed since, and if its answer is not fresh, it ended after that.
-fn is_for_this(outcome: &Outcome, came: Option<Mono>, changed_at: Wall, now: Wall) -> bool {
+/// Whether an outcome concerns one who `waited` until the fetch ended: it says nothing of a resource that was changed
+/// since. A fresh answer concerns everybody.
+fn is_for_this(outcome: &Outcome, waited: bool, changed_at: Wall, now: Wall) -> bool {
     match outcome {
-        Outcome::Answer(answer) => Entry::read(&answer.entry).is_some_and(|entry| {
-            let waited = || came.is_some_and(|came| answer.came_before.is_some_and(|before| came < before));
-            entry.requested_at() > changed_at && (entry.is_fresh(now) || waited())
-        }),
+        Outcome::Answer(answer) => Entry::read(&answer.entry)
+            .is_some_and(|entry| entry.requested_at() > changed_at && (entry.is_fresh(now) || waited)),
         Outcome::Alone(_) | Outcome::Failed(_) | Outcome::Lost => true,
     }
 }
@@ -321,4 +313,3 @@ fn is_for_this(outcome: &Outcome, came: Option<Mono>, changed_at: Wall, now: Wal
 const MAX_UNSURE: usize = 4_096;
 /// So often a lease is looked at whose fetch has ended, until it is taken to be nobody's.
 const MAX_OVER: u32 = 3;
-const LEFT: &[u8] = b"BO\x01";

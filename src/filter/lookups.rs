@@ -97,7 +97,9 @@ impl<H: Host> Worker<H> {
         let lookup = lookup.map(|(found, _)| found);
         let Some(slot) = self.streams.get_mut(&stream) else { return };
         slot.callout = None;
-        slot.standing = standing.unwrap_or(std::mem::replace(&mut slot.standing, Standing::Unasked));
+        if let Some(standing) = standing {
+            slot.standing = standing;
+        }
         let (rule, fields) = (slot.exchange.rule, slot.exchange.fields.clone());
         let (Ok(found), Some(key)) = (lookup, slot.exchange.key().cloned()) else {
             return self.found(stream, Lookup::Unavailable);

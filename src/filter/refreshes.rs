@@ -22,12 +22,12 @@ use super::tasks::Task;
 use super::tiers::Purpose;
 use super::{At, Slot, Worker};
 use crate::config::plan::Rule;
-use crate::exchange::{Event, Exchange, Fetched, Sender};
+use crate::exchange::{Event, Exchange, Fetched, Formation, Interest, Sender};
 use crate::flight::Token;
 use crate::host::{CalloutId, Host, StreamId};
 use crate::http::Fields;
 use crate::http::end_to_end::end_to_end;
-use crate::http::key::Digest;
+use crate::http::key::{Digest, KeySpec};
 use crate::telemetry::{Answered, Occurrence};
 use crate::time::Wall;
 use std::collections::BTreeSet;
@@ -130,6 +130,27 @@ impl<H: Host> Worker<H> {
         if !self.fetch(fields, Purpose::Detached(token)) {
             self.come_back(token);
         }
+    }
+
+    /// What was sent to lead a flight has come: it takes the lead, if that is vacant still, and flies as its client did.
+    pub(super) fn adopt(
+        &mut self,
+        stream: StreamId,
+        exchange: &mut Exchange,
+        spec: &KeySpec,
+        token: Token,
+    ) -> Event {
+        let searched = self.searched(spec, &exchange.fields);
+        let Interest::Cacheable(key) = &mut exchange.interest else { return Event::Apart(exchange.why) };
+        let Some(digest) = self.flights.table.adopt(token, stream) else {
+            return Event::Apart(exchange.why);
+        };
+        match searched.filter(|(_, form)| form.digest() == digest) {
+            Some((search, form)) => exchange.searched = Some((search, std::mem::replace(key, form))),
+            None if key.digest() != digest => exchange.formation = Formation::Variant(digest),
+            None => {}
+        }
+        Event::Led(token, None)
     }
 
     /// What was sent to lead a flight is over; if it never led it, another does.

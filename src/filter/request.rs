@@ -9,7 +9,7 @@ use super::retyped::Retyped;
 use super::{At, Slot as Stream, Worker, rule};
 use crate::config::plan::{Advice, Rule, Scope};
 use crate::exchange::{
-    Event, Exchange, FROM_L1, Formation, Held, Interest, Route, Sender, Served, answers, may_refresh, reply,
+    Event, Exchange, FROM_L1, Held, Interest, Route, Sender, Served, answers, may_refresh, reply,
     served_until,
 };
 use crate::flight::lease::Standing;
@@ -20,7 +20,7 @@ use crate::http::{Digest, Fields, Reason, RequestHead};
 use crate::store::l1::Slot;
 use crate::store::{Entry, early, l1};
 use crate::telemetry::Answered;
-use crate::time::Wall;
+use crate::time::{Mono, Wall};
 use std::rc::Rc;
 
 /// A request with all that decides which way it goes.
@@ -99,24 +99,8 @@ impl<H: Host> Worker<H> {
         };
         let mut interest = interest;
         let (mut why, mut held, mut searched) = (why, None, None);
-        let adopted = match sender {
-            Sender::Detached(token) => {
-                let cacheable = matches!(interest, Interest::Cacheable(_));
-                let adopts = || self.flights.table.adopt(token, stream);
-                Some((token, cacheable.then(adopts).flatten()))
-            }
-            Sender::Client | Sender::Refresh(_) | Sender::Refetch => None,
-        };
-        let mut formation = Formation::Key;
-        if let (Some((_, Some(digest))), Interest::Cacheable(key)) = (adopted, &mut interest) {
-            // What leads a flight flies under its digest, as its client did.
-            match self.searched(&rule.cache.key, &fields).filter(|(_, form)| form.digest() == digest) {
-                Some((search, form)) => searched = Some((search, std::mem::replace(key, form))),
-                None if key.digest() != digest => formation = Formation::Variant(digest),
-                None => {}
-            }
-        } else if let Interest::Cacheable(key) = &mut interest
-            && adopted.is_none()
+        if let Interest::Cacheable(key) = &mut interest
+            && !matches!(sender, Sender::Detached(_))
             && rule.cache.enabled
         {
             let ask = |worker: &mut Self, key: &Key| {
@@ -136,20 +120,16 @@ impl<H: Host> Worker<H> {
                 L1::Not(why, held) => (why, held),
             };
         }
-        let event = match adopted {
-            Some((token, Some(_))) => Event::Led(token, None),
-            Some((_, None)) => Event::Apart(why),
-            None => {
-                let (route, routed_for) = self.route(&interest, rule_index, &request, why);
-                why = routed_for;
-                Event::Routed(route)
-            }
-        };
+        let now = self.host.mono();
+        let (route, why) = self.route(&interest, rule_index, &request, why, now);
         let mut exchange = Exchange::new(rule_index, interest, request, fields, why, held);
         exchange.searched = searched;
-        exchange.formation = formation;
         exchange.sender = sender;
-        exchange.came = self.host.mono();
+        exchange.came = now;
+        let event = match sender {
+            Sender::Detached(token) => self.adopt(stream, &mut exchange, &rule.cache.key, token),
+            Sender::Client | Sender::Refresh(_) | Sender::Refetch => Event::Routed(route),
+        };
         self.streams.insert(
             stream,
             Stream {
@@ -263,10 +243,11 @@ impl<H: Host> Worker<H> {
         rule_index: usize,
         request: &RequestHead,
         why: Reason,
+        now: Mono,
     ) -> (Route, Reason) {
         let Interest::Cacheable(key) = interest else { return (Route::Upstream, why) };
         let concerns = super::flights::concerns(request);
-        if self.flights.remembered.is_marked(key.digest(), concerns, self.host.mono())
+        if self.flights.remembered.is_marked(key.digest(), concerns, now)
             && !request.directives.only_if_cached
         {
             return (Route::Upstream, Reason::Uncacheable);

@@ -4,7 +4,8 @@ use super::Worker;
 use super::tasks::Task;
 use crate::host::{Host, StreamId, TICK};
 use crate::time::Mono;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 impl<H: Host> Worker<H> {
     pub(super) fn tick(&mut self) {
@@ -22,7 +23,7 @@ impl<H: Host> Worker<H> {
     }
 
     fn whole_tick(&mut self, now: Mono) {
-        let overdue = self.overdue(now);
+        let overdue = due(&mut self.flights.deadlines, now);
         if !overdue.is_empty() {
             self.later(Task::TimeOut(overdue));
         }
@@ -33,15 +34,13 @@ impl<H: Host> Worker<H> {
         self.synchronize_breakers();
         self.counters.flush(&self.host);
     }
+}
 
-    /// Who has waited for as long as it may.
-    fn overdue(&mut self, now: Mono) -> VecDeque<StreamId> {
-        let later =
-            self.flights.deadlines.split_off(&(now.after(std::time::Duration::from_millis(1)), StreamId(0)));
-        let overdue = std::mem::replace(&mut self.flights.deadlines, later);
-        overdue.into_iter().map(|(_, stream)| stream).collect()
-    }
+/// Takes out who is due.
+pub(super) fn due(all: &mut BTreeSet<(Mono, StreamId)>, now: Mono) -> VecDeque<StreamId> {
+    let later = all.split_off(&(now.after(Duration::from_millis(1)), StreamId(0)));
+    std::mem::replace(all, later).into_iter().map(|(_, stream)| stream).collect()
 }
 
 /// Timers are not exact, and a tick that comes this early is one.
-const EARLY: std::time::Duration = std::time::Duration::from_millis(2);
+const EARLY: Duration = Duration::from_millis(2);

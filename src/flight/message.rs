@@ -44,7 +44,7 @@ impl Message {
 }
 
 /// Appends an outcome, in a form that other versions of the plugin read too.
-pub fn encode_outcome(outcome: &Outcome, out: &mut Vec<u8>) {
+pub(super) fn encode_outcome(outcome: &Outcome, out: &mut Vec<u8>) {
     match outcome {
         Outcome::Answer(answer) => {
             let (origin, status) = encode_origin(answer.origin);
@@ -67,7 +67,7 @@ pub fn encode_outcome(outcome: &Outcome, out: &mut Vec<u8>) {
 }
 
 /// Reads an outcome; `None` if it is of no known form.
-pub fn decode_outcome(bytes: &[u8]) -> Option<Outcome> {
+pub(super) fn decode_outcome(bytes: &[u8]) -> Option<Outcome> {
     let (outcome, rest) = bytes.split_first()?;
     Some(match *outcome {
         ANSWER => {

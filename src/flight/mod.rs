@@ -9,11 +9,12 @@
 //! Before the first answer nobody knows whether responses vary. Waiters for whom the leader's is of another variant fly
 //! once more, in each worker with those who ask for the same.
 //!
-//! Between Envoys a [`lease`] in Redis says whose leader fetches.
+//! Between Envoys a [`lease`] in Redis says whose leader fetches, and what is not stored is [`left`] for those who wait.
 //!
 //! A flight ends in one of five [`Outcome`]s, and each says what its waiters do.
 
 pub mod lease;
+pub mod left;
 pub mod message;
 pub mod release;
 pub mod remembered;
