@@ -117,10 +117,14 @@ impl<H: Host> Worker<H> {
             // What stands there is no lease of this version.
             (None, _) => Lease::None,
         };
+        let orphaned = match *lease {
+            Lease::Awaited { holder, over: ORPHANED, .. } => Some(holder),
+            _ => None,
+        };
         let stands = match *lease {
             Lease::Held(_) => Standing::Ours,
-            // Nobody comes to give it back.
-            Lease::Awaited { over: MAX_OVER.., .. } => Standing::Unasked,
+            // Nor can it be given back for its holder.
+            Lease::Awaited { over: HOPELESS.., .. } => Standing::Unasked,
             Lease::Awaited { .. } => Standing::Elsewhere,
             Lease::None | Lease::Asked => Standing::Unasked,
         };
@@ -130,6 +134,10 @@ impl<H: Host> Worker<H> {
                 Standing::Elsewhere => self.counters.occurred(Occurrence::LeaseAwaited),
                 Standing::Unasked | Standing::Ended(_) => {}
             }
+        }
+        if let (Some(name), Some(flight)) = (orphaned, self.flights.table.flight(token)) {
+            // Its worker may have died just then: it is given back for it.
+            self.later(Task::Release(Release { digest: flight.digest, name, left: None }));
         }
         // It is told once.
         let Lease::Awaited { holder, seen, over: 0, .. } = former else { return stands };
@@ -311,5 +319,7 @@ fn is_for_this(outcome: &Outcome, waited: bool, changed_at: Wall, now: Wall) -> 
 
 /// More wishes are not under way when their flights end; of one that is, the lease ends by itself.
 const MAX_UNSURE: usize = 4_096;
-/// So often a lease is looked at whose fetch has ended, until it is taken to be nobody's.
-const MAX_OVER: u32 = 3;
+/// So often a lease is looked at whose fetch has ended, until somebody else gives it back; and so often, until it is not
+/// waited for any more.
+const ORPHANED: u32 = 3;
+const HOPELESS: u32 = 6;
