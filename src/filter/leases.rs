@@ -307,13 +307,14 @@ fn is_for_others(outcome: &Outcome) -> bool {
     }
 }
 
-/// Whether an outcome concerns one who `waited` until the fetch ended: it says nothing of a resource that was changed
-/// since. A fresh answer concerns everybody.
+/// Whether an outcome concerns one who `waited` until the fetch ended, or did not. A fresh answer concerns everybody, if
+/// its resource was not changed since; that all go alone is no harm to who came later; a failure may be over.
 fn is_for_this(outcome: &Outcome, waited: bool, changed_at: Wall, now: Wall) -> bool {
     match outcome {
         Outcome::Answer(answer) => Entry::read(&answer.entry)
             .is_some_and(|entry| entry.requested_at() > changed_at && (entry.is_fresh(now) || waited)),
-        Outcome::Alone(_) | Outcome::Failed(_) | Outcome::Lost => true,
+        Outcome::Failed(_) => waited,
+        Outcome::Alone(_) | Outcome::Lost => true,
     }
 }
 

@@ -179,14 +179,22 @@ async fn what_is_not_kept_is_shared_over_the_fleet_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_asks_after_an_answer_without_a_lifetime_has_come_gets_another() {
+    later_ones_get_another(|body| Reply::ok(body).header("cache-control", "max-age=0")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_after_a_failure_is_told_of_another() {
+    later_ones_get_another(|body| Reply::with(503, body)).await;
+}
+
+async fn later_ones_get_another(reply: fn(String) -> Reply) {
     const CLIENTS: usize = 16;
     const TIMES: usize = 40;
     let _turn = turn::shared().await;
-    let origin = Origin::start(|seen| {
-        Reply::ok(format!("fetch {}", seen.earlier)).header("cache-control", "max-age=0")
-    })
-    .await;
-    let fleet = Fleet::start(2, &origin, &json!({})).await;
+    let origin = Origin::start(move |seen| reply(format!("fetch {}", seen.earlier))).await;
+    // It would see failures as one.
+    let plugin = json!({"defaults": {"breaker": {"enabled": false}}});
+    let fleet = Fleet::start(2, &origin, &plugin).await;
     let (here, there) = (fleet.envoys[0].address(), fleet.envoys[1].address());
     for (name, addresses) in [("the same Envoy", [here, here]), ("another Envoy", [here, there])] {
         let mut clients = JoinSet::new();
