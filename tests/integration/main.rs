@@ -18,6 +18,7 @@ mod hostile;
 mod leavers;
 mod limits;
 mod lives;
+mod outliers;
 mod parts;
 mod passing;
 mod ranges;

@@ -14,7 +14,9 @@ use tokio::time::Instant;
 /// One answered (or failed) request.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// When it was sent.
+    /// Its number: 0, 1, 2, …
+    pub number: usize,
+    /// When it was sent, or was to be.
     pub at: Instant,
     /// Its status; 0 when no whole answer came.
     pub status: u16,
@@ -62,7 +64,7 @@ impl Load {
                     if number >= limit {
                         break;
                     }
-                    samples.push(one(address, &mut client, &make(number)).await);
+                    samples.push(one(address, &mut client, (number, Instant::now()), &make(number)).await);
                     done.send_modify(|done| *done += 1);
                 }
                 samples
@@ -102,8 +104,13 @@ pub fn statuses(samples: &[Sample]) -> BTreeMap<u16, usize> {
     counts
 }
 
-async fn one(address: SocketAddr, client: &mut Option<Client>, request: &Request) -> Sample {
-    let at = Instant::now();
+/// The request of this number, which was to be sent at that time; the connection is kept for the next.
+pub(super) async fn one(
+    address: SocketAddr,
+    client: &mut Option<Client>,
+    (number, at): (usize, Instant),
+    request: &Request,
+) -> Sample {
     let answer = match client.take() {
         Some(mut open) => open.send(request).await.map(|answer| (open, answer)),
         None => match Client::connect(address).await {
@@ -111,13 +118,14 @@ async fn one(address: SocketAddr, client: &mut Option<Client>, request: &Request
             Err(error) => Err(error),
         },
     };
-    match answer {
+    let status = match answer {
         Ok((open, answer)) => {
             if !answer.header("connection").eq_ignore_ascii_case("close") {
                 *client = Some(open);
             }
-            Sample { at, status: answer.status, latency: answer.latency }
+            answer.status
         }
-        Err(_) => Sample { at, status: 0, latency: at.elapsed() },
-    }
+        Err(_) => 0,
+    };
+    Sample { number, at, status, latency: at.elapsed() }
 }

@@ -28,6 +28,7 @@ pub mod ports;
 pub mod recipe;
 pub mod redis;
 pub mod reply;
+pub mod steady;
 pub mod told;
 pub mod turn;
 pub mod wire;

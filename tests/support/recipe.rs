@@ -44,13 +44,19 @@ impl Recipe {
     /// The upstream.
     #[must_use]
     pub fn origin(self, address: SocketAddr) -> Self {
-        self.cluster("origin", address)
+        self.cluster("origin", &[address])
+    }
+
+    /// The upstream's hosts.
+    #[must_use]
+    pub fn origins(self, addresses: &[SocketAddr]) -> Self {
+        self.cluster("origin", addresses)
     }
 
     /// The Redis behind the bridge.
     #[must_use]
     pub fn redis(self, address: SocketAddr) -> Self {
-        self.cluster("redis", address)
+        self.cluster("redis", &[address])
     }
 
     /// The Redis behind the bridge, with time enough: for tests of what Redis is asked on a machine that may be busy.
@@ -62,7 +68,7 @@ impl Recipe {
     /// The trace collector.
     #[must_use]
     pub fn traces(self, address: SocketAddr) -> Self {
-        self.cluster("traces", address)
+        self.cluster("traces", &[address])
     }
 
     /// How many worker threads; two unless said.
@@ -209,12 +215,15 @@ impl Recipe {
         })
     }
 
-    fn cluster(self, name: &str, address: SocketAddr) -> Self {
+    fn cluster(self, name: &str, addresses: &[SocketAddr]) -> Self {
+        let host = |address: &SocketAddr| {
+            let socket = json!({"address": address.ip().to_string(), "port_value": address.port()});
+            json!({"endpoint": {"address": {"socket_address": socket}}})
+        };
+        let hosts: Vec<Value> = addresses.iter().map(host).collect();
         self.edit(|config| {
             let cluster = named(&mut config["static_resources"]["clusters"], name);
-            cluster["load_assignment"]["endpoints"] = json!([{"lb_endpoints": [{"endpoint": {"address": {
-                "socket_address": {"address": address.ip().to_string(), "port_value": address.port()},
-            }}}]}]);
+            cluster["load_assignment"]["endpoints"] = json!([{"lb_endpoints": hosts}]);
         })
     }
 
