@@ -9,6 +9,7 @@ mod support;
 
 mod bodies;
 mod caching;
+mod cascade;
 mod configuration;
 mod detached;
 mod documents;

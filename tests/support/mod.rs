@@ -15,6 +15,7 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod chain;
 pub mod client;
 pub mod crowd;
 pub mod delivery;
@@ -28,6 +29,7 @@ pub mod ports;
 pub mod recipe;
 pub mod redis;
 pub mod reply;
+pub mod service;
 pub mod steady;
 pub mod told;
 pub mod turn;

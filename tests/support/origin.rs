@@ -8,8 +8,10 @@ use super::reply::{Cut, Hold, Reply};
 use super::wire::{Head, Inbox};
 use super::{PATIENCE, ports};
 use std::collections::BTreeMap;
+use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -56,7 +58,8 @@ struct Tally {
     heads: Vec<Head>,
 }
 
-type Handler = Box<dyn Fn(&Seen) -> Reply + Send + Sync>;
+type Answering = Pin<Box<dyn Future<Output = Reply> + Send>>;
+type Handler = Box<dyn Fn(Seen) -> Answering + Send + Sync>;
 
 struct Shared {
     handler: Mutex<Arc<Handler>>,
@@ -77,11 +80,24 @@ pub struct Origin {
 impl Origin {
     /// Starts one that answers as `handler` says.
     pub async fn start(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serving(at_once(handler))
+    }
+
+    /// As [`Origin::start`], with a handler that may take its time, or ask others first. It is dropped when the asker
+    /// goes away.
+    pub async fn asking<F>(handler: impl Fn(Seen) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        Self::serving(Box::new(move |seen| Box::pin(handler(seen))))
+    }
+
+    fn serving(handler: Handler) -> Self {
         super::lift_file_limit();
         let listener = ports::listener();
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
-            handler: Mutex::new(Arc::new(Box::new(handler))),
+            handler: Mutex::new(Arc::new(handler)),
             tally: Mutex::default(),
             barriers: Mutex::default(),
             changed: watch::Sender::new(()),
@@ -98,7 +114,7 @@ impl Origin {
 
     /// From now on answers as `handler` says.
     pub fn answer(&self, handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) {
-        *lock(&self.shared.handler) = Arc::new(Box::new(handler));
+        *lock(&self.shared.handler) = Arc::new(at_once(handler));
     }
 
     /// Requests so far.
@@ -178,6 +194,10 @@ impl Drop for Origin {
     }
 }
 
+fn at_once(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Handler {
+    Box::new(move |seen| Box::pin(ready(handler(&seen))))
+}
+
 fn serve(shared: &Arc<Shared>, listener: TcpListener) -> JoinHandle<()> {
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
@@ -228,14 +248,19 @@ async fn exchange(
     let to_head = head.word(0) == "HEAD";
     let handler = Arc::clone(&*lock(&shared.handler));
     let trailers = std::mem::take(&mut inbox.trailers);
-    let reply = handler(&Seen { head, body, trailers, earlier: flight.earlier });
+    let answering = handler(Seen { head, body, trailers, earlier: flight.earlier });
 
-    tokio::select! {
-        sent = send(shared, &reply, to_head, write) => sent?,
+    let answered = async {
+        let reply = answering.await;
+        send(shared, &reply, to_head, write).await?;
+        Ok::<_, io::Error>(reply.cut.is_none())
+    };
+    let goes_on = tokio::select! {
+        answered = answered => answered?,
         () = gone(read) => return Ok(false),
-    }
+    };
     flight.whole = true;
-    Ok(reply.cut.is_none())
+    Ok(goes_on)
 }
 
 async fn send(shared: &Shared, reply: &Reply, to_head: bool, write: &mut WriteHalf<'_>) -> io::Result<()> {

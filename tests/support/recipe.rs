@@ -134,14 +134,15 @@ impl Recipe {
         })
     }
 
-    /// How long the route waits for the upstream.
+    /// How long the route waits for the upstream, also for what the plugin fetches in the background.
     #[must_use]
     pub fn route_timeout(self, duration: &str) -> Self {
         self.edit(|config| {
-            let edge = named(&mut config["static_resources"]["listeners"], "edge");
-            let http = &mut edge["filter_chains"][0]["filters"][0]["typed_config"];
-            for route in items(&mut http["route_config"]["virtual_hosts"][0]["routes"]) {
-                route["route"]["timeout"] = duration.into();
+            for listener in items(&mut config["static_resources"]["listeners"]) {
+                let routes = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
+                for route in listener.pointer_mut(routes).into_iter().flat_map(items) {
+                    route["route"]["timeout"] = duration.into();
+                }
             }
         })
     }
