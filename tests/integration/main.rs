@@ -19,6 +19,7 @@ mod hostile;
 mod leavers;
 mod limits;
 mod lives;
+mod outage;
 mod outliers;
 mod parts;
 mod passing;

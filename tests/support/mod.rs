@@ -21,6 +21,7 @@ pub mod crowd;
 pub mod delivery;
 pub mod envoy;
 pub mod fleet;
+pub mod fragile;
 pub mod gate;
 pub mod lineage;
 pub mod load;
