@@ -36,7 +36,7 @@ wasm: ## Build the plugin: dist/breakwater.wasm
 	  [ $$size -lt $(PLUGIN_LIMIT) ] || { echo 'breakwater: the plugin must stay under $(PLUGIN_LIMIT) bytes' >&2; exit 1; }
 
 .PHONY: demo
-demo: wasm envoy redis ## Watch the wall hold: waves, a second Envoy, a failing upstream (about two minutes)
+demo: wasm envoy redis ## Watch the wall hold: waves, a second Envoy, a failing upstream, a chain of services (about two minutes)
 	@$(CARGO) run --quiet --example demo -- $(ARGS)
 
 .PHONY: run

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod browser;
+mod cascade;
 mod chat;
 mod ending;
 mod house;

@@ -1,6 +1,7 @@
 //! The steps of the demo: what is done on both sides, what comes of it, and what must come of it with the plugin.
 
 use crate::browser::{Ask, Reply, load, send, wave};
+use crate::cascade;
 use crate::chat::Chat;
 use crate::house::House;
 use crate::outcomes::Outcomes;
@@ -39,6 +40,7 @@ impl<'a> Stage<'a> {
             self.new_message().await,
         ];
         rows.extend(self.failing_and_recovering().await);
+        rows.extend(cascade::play(self.with.is_some(), |step, with| self.say(step, with)).await);
         rows
     }
 
@@ -268,7 +270,8 @@ impl<'a> Stage<'a> {
 }
 
 impl Row {
-    fn expect(&mut self, holds: bool, what: impl Into<String>) {
+    /// Notes what does not hold.
+    pub fn expect(&mut self, holds: bool, what: impl Into<String>) {
         if !holds {
             self.broken.push(what.into());
         }

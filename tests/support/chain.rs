@@ -13,11 +13,12 @@ use super::recipe::Recipe;
 use super::service::Service;
 use super::steady::Steady;
 use serde_json::{Value, json};
+use std::ops::Range;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How many pages there are.
-pub const PAGES: usize = 50;
+const PAGES: usize = 50;
 /// Requests a second.
 pub const RATE: u32 = 300;
 
@@ -54,21 +55,39 @@ impl Chain {
         Self { envoys, services }
     }
 
-    /// Clients ask the first Envoy, over all its workers, until the traffic is stopped.
-    pub async fn traffic(&self) -> Traffic {
+    /// Clients ask the first Envoy, over all its workers; when each page was made, the last service is well for some
+    /// time more, then hangs: it accepts and does not answer.
+    pub async fn course(&self, well_for: Duration, hung_for: Duration) -> Course {
         let clients = by_worker(&self.envoys[0], 8).await.into_iter().flatten();
-        Traffic(Steady::start(self.envoys[0].address(), clients, RATE, request))
+        let traffic = Steady::start(self.envoys[0].address(), clients, RATE, request);
+        let last = &self.services[2];
+        last.origin.until("all pages were made", |origin| origin.total() >= PAGES).await;
+        // The first crowd is over.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        last.origin.forget();
+        let begin = Instant::now();
+        let well = begin..begin + well_for;
+        // What is under way when it hangs was not sent while all was well.
+        tokio::time::sleep_until(well.end + Duration::from_millis(200)).await;
+        let reached_well = last.origin.total();
+        last.hang();
+        let begin = Instant::now();
+        let hung = begin..begin + hung_for;
+        tokio::time::sleep_until(hung.end).await;
+        let reached_last = [reached_well, last.origin.total() - reached_well];
+        let idle = self.services[0].idle();
+        let samples = traffic.stop().await;
+        last.recover();
+        Course { samples, well, hung, reached_last, idle }
     }
 
-    /// The last service hangs, or does no longer.
-    pub fn hang(&self, hangs: bool) {
-        let last = self.services.last().expect("there are three");
-        if hangs { last.hang() } else { last.recover() }
-    }
-
-    /// Requests that the last service has seen.
-    pub fn reached_last(&self) -> usize {
-        self.services.last().expect("there are three").origin.total()
+    /// How often the circuits of the Envoys have opened, from the first to the last.
+    pub async fn opened(&self) -> Vec<u64> {
+        let mut opened = Vec::new();
+        for envoy in &self.envoys {
+            opened.push(envoy.stat("wasmcustom.breakwater.breaker.opened").await);
+        }
+        opened
     }
 }
 
@@ -90,30 +109,38 @@ fn is_page(number: usize) -> bool {
     !number.is_multiple_of(10)
 }
 
-/// Clients that ask.
-pub struct Traffic(Steady);
-
-impl Traffic {
-    /// Stops it; what clients saw.
-    pub async fn stop(self) -> Seen {
-        Seen(self.0.stop().await)
-    }
+/// How the last service was well, then hung, under traffic all the time.
+pub struct Course {
+    samples: Vec<Sample>,
+    well: Range<Instant>,
+    hung: Range<Instant>,
+    /// Requests that reached the last service while it was well, and while it hung.
+    pub reached_last: [usize; 2],
+    /// Threads of the first service that were free in the end.
+    pub idle: usize,
 }
 
-/// What clients saw.
-pub struct Seen(Vec<Sample>);
+impl Course {
+    /// While all was well: the pages, and what the first service answers alone.
+    pub fn before(&self) -> [Figures; 2] {
+        self.figures(&self.well)
+    }
 
-impl Seen {
-    /// Of what was sent between these two moments: the pages, and what the first service answers alone.
-    ///
-    /// # Panics
-    /// When nothing was sent then: the test has failed.
-    pub fn between(&self, begin: Instant, end: Instant) -> [Figures; 2] {
-        let then = |pages: bool| {
-            let samples = self.0.iter().filter(|sample| (begin..end).contains(&sample.at));
+    /// While the last service hung.
+    pub fn during(&self) -> [Figures; 2] {
+        self.figures(&self.hung)
+    }
+
+    /// While the last service had hung for longer than this.
+    pub fn later(&self, than: Duration) -> [Figures; 2] {
+        self.figures(&(self.hung.start + than..self.hung.end))
+    }
+
+    fn figures(&self, then: &Range<Instant>) -> [Figures; 2] {
+        [true, false].map(|pages| {
+            let samples = self.samples.iter().filter(|sample| then.contains(&sample.at));
             Figures::of(samples.filter(|sample| is_page(sample.number) == pages))
-        };
-        [then(true), then(false)]
+        })
     }
 }
 
