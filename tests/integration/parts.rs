@@ -2,15 +2,18 @@
 //! through one to one, a stopped upstream refuses, a frozen Redis is silent.
 
 use crate::support::client::{self, Client, Request};
+use crate::support::fragile::Fragile;
 use crate::support::gate::Gate;
 use crate::support::load::{Load, statuses};
 use crate::support::origin::Origin;
 use crate::support::recipe::Recipe;
 use crate::support::redis::{FakeRedis, Redis, Say};
 use crate::support::reply::{Cut, Hold, Reply};
+use crate::support::service::Service;
+use crate::support::steady::Steady;
 use crate::support::{percentile, turn};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -106,6 +109,76 @@ async fn load_goes_on_until_it_is_stopped_and_counts_what_failed() {
     origin.restart();
     let samples = Load::bounded(envoy.address(), 4, 50, |n| Request::get(format!("/{n}"))).wait().await;
     assert_eq!(statuses(&samples), [(200, 50)].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steady_traffic_goes_on_by_the_clock_whether_or_not_anybody_answers() {
+    let _turn = turn::shared().await;
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(move |_| Reply::ok("late").head(Hold::At(held.clone()))).await;
+    let begin = Instant::now();
+    let traffic = Steady::start(origin.address(), None, 200, |n| Request::get(format!("/{n}")));
+    origin.until("a crowd waits", |o| o.in_flight() == 60).await;
+    let grown = begin.elapsed();
+    assert!(grown >= Duration::from_secs(1) * 59 / 200, "not sooner than by the clock: {grown:?}");
+    gate.open();
+    let samples = traffic.stop().await;
+    assert_eq!((statuses(&samples), origin.total()), ([(200, samples.len())].into(), samples.len()));
+    assert!(samples.iter().enumerate().all(|(place, sample)| sample.number == place));
+    // Who was to be sent first has waited longest.
+    assert!(samples[0].latency > samples[59].latency);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fragile_upstream_fails_what_is_above_a_fifth_of_its_load_when_it_has_just_started() {
+    let _turn = turn::shared().await;
+    let mut upstream = Fragile::start(1000, |_| Reply::ok("well")).await;
+    let failures = async |address| {
+        let answers = client::wave(address, 100, &Request::get("/")).await;
+        answers.iter().filter(|answer| answer.status == 503).count()
+    };
+    assert_eq!(failures(upstream.address()).await, 0, "it started long ago");
+    upstream.stop().await;
+    upstream.restart();
+    let failed = failures(upstream.address()).await;
+    let slices = upstream.slices();
+    // Each slice of a tenth of a second bears twenty.
+    let expected: usize = slices.iter().map(|slice| slice.arrived.saturating_sub(20)).sum();
+    assert!(failed > 0 && failed == expected, "{failed}: {slices:?}");
+    assert_eq!(slices.iter().map(|slice| slice.arrived).sum::<usize>(), 100);
+    assert_eq!(slices.iter().map(|slice| slice.failed).sum::<usize>(), failed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_hangs_holds_up_the_threads_of_the_one_that_calls_it() {
+    let _turn = turn::shared().await;
+    let last = Service::start(8, None, "max-age=1").await;
+    let first = Service::start(2, Some(last.origin.address()), "max-age=1").await;
+    let [page, alone] = ["/pages/1", "/alone"].map(Request::get);
+    assert_eq!(client::send(first.origin.address(), &page).await.text(), "<</pages/1 0>>");
+    assert_eq!(client::send(first.origin.address(), &alone).await.text(), "made alone");
+
+    last.hang();
+    let mut pages = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(first.origin.address()).await.expect("a connection");
+        client.begin(&page).await.expect("a request");
+        pages.push(client);
+    }
+    last.origin.until("both threads call", |origin| origin.in_flight() == 2).await;
+    assert_eq!(first.idle(), 0);
+    let mut other = Client::connect(first.origin.address()).await.expect("a connection");
+    other.begin(&alone).await.expect("a request");
+    // Clients that go away free no thread.
+    pages.clear();
+    first.origin.until("the clients are gone", |origin| origin.abandoned() == 2).await;
+    assert!(
+        timeout(SHORT, other.head()).await.is_err(),
+        "what needs no other service waits for a thread too"
+    );
+    last.recover();
+    assert_eq!(other.answer().await.expect("an answer").text(), "made alone");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
