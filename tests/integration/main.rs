@@ -19,7 +19,6 @@ mod hostile;
 mod leavers;
 mod limits;
 mod lives;
-mod outage;
 mod outliers;
 mod parts;
 mod passing;
