@@ -1,0 +1,16 @@
+//! Breakers side by side: ours and models of those that others ship, under the same seeded loads.
+//!
+//! `BREAKWATER_SEEDS=n` sets how many seeds each load is run with.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::arithmetic_side_effects, clippy::print_stderr, clippy::print_stdout, missing_docs)]
+
+#[path = "breakers/hystrix.rs"]
+mod hystrix;
+#[path = "breakers/ours.rs"]
+mod ours;
+#[path = "breakers/outlier.rs"]
+mod outlier;
+#[path = "breakers/peer.rs"]
+mod peer;
+#[path = "breakers/resilience4j.rs"]
+mod resilience4j;
