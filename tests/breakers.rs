@@ -4,13 +4,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::arithmetic_side_effects, clippy::print_stderr, clippy::print_stdout, missing_docs)]
 
+#[path = "breakers/chance.rs"]
+mod chance;
 #[path = "breakers/hystrix.rs"]
 mod hystrix;
+#[path = "breakers/load.rs"]
+mod load;
 #[path = "breakers/ours.rs"]
 mod ours;
 #[path = "breakers/outlier.rs"]
 mod outlier;
 #[path = "breakers/peer.rs"]
 mod peer;
+#[path = "breakers/race.rs"]
+mod race;
 #[path = "breakers/resilience4j.rs"]
 mod resilience4j;
+#[path = "breakers/seeds.rs"]
+mod seeds;
+#[path = "breakers/upstream.rs"]
+mod upstream;

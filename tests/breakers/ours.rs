@@ -16,11 +16,11 @@ const TICK_MS: u64 = 50;
 
 const POLICY: plan::Breaker = plan::Breaker {
     enabled: true,
-    window: Duration::from_secs(10),
+    window: Duration::from_millis(WINDOW_MS),
     min_requests: 20,
     consecutive_failures: 5,
     failure_rate: 0.5,
-    open_for: Duration::from_secs(5),
+    open_for: Duration::from_millis(OPEN_FOR_MS),
     max_open_for: Duration::from_secs(300),
     half_open_probes: 3,
     fallback: Fallback::Stale,
