@@ -60,10 +60,11 @@ bench-waves: wasm envoy redis peers ## Measure waves beside nginx and Varnish: i
 ## ---- Checking it
 
 .PHONY: test
-test: ## Everything CI checks: lint, unit, simulation, validate, integration, conformance, differential, memory, test-wasm
+test: ## Everything CI checks: lint, unit, simulation, breakers, validate, integration, conformance, differential, memory, test-wasm
 	@$(MAKE) lint
 	@$(MAKE) unit
 	@$(MAKE) simulation
+	@$(MAKE) breakers
 	@$(MAKE) validate
 	@$(MAKE) integration
 	@$(MAKE) conformance
@@ -88,6 +89,11 @@ unit: ## Unit and property tests, and the rules of the house (layering, sizes, p
 simulation: ## The whole plugin in a seeded simulation: many workers, lost and late callbacks
 	$(call say,simulation)
 	@$(CARGO) test --quiet --test simulation
+
+.PHONY: breakers
+breakers: ## Ours beside Hystrix, resilience4j and Envoy's outlier detection, under seeded loads, as a table (SEEDS=n)
+	$(call say,breakers)
+	@$(if $(SEEDS),BREAKWATER_SEEDS=$(SEEDS)) $(CARGO) test --quiet --test breakers -- --nocapture
 
 # What reads bytes from outside; the properties of the breaker and of an exchange come on top.
 READERS := ^(config|flight|http|redis|store)::

@@ -1,11 +1,13 @@
 //! Breakers side by side: ours and models of those that others ship, under the same seeded loads.
 //!
-//! `BREAKWATER_SEEDS=n` sets how many seeds each load is run with.
+//! `BREAKWATER_SEEDS=n` sets how many seeds each load is run with. `make breakers` prints the table.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::arithmetic_side_effects, clippy::print_stderr, clippy::print_stdout, missing_docs)]
 
 #[path = "breakers/chance.rs"]
 mod chance;
+#[path = "breakers/holds.rs"]
+mod holds;
 #[path = "breakers/hystrix.rs"]
 mod hystrix;
 #[path = "breakers/load.rs"]
@@ -22,5 +24,7 @@ mod race;
 mod resilience4j;
 #[path = "breakers/seeds.rs"]
 mod seeds;
+#[path = "breakers/table.rs"]
+mod table;
 #[path = "breakers/upstream.rs"]
 mod upstream;
