@@ -12,6 +12,8 @@ mod holds;
 mod hystrix;
 #[path = "breakers/load.rs"]
 mod load;
+#[path = "breakers/must_hold.rs"]
+mod must_hold;
 #[path = "breakers/ours.rs"]
 mod ours;
 #[path = "breakers/outlier.rs"]

@@ -222,6 +222,27 @@ fn the_readme_explains_each_reason_and_no_other() {
 }
 
 #[test]
+fn the_breakers_document_explains_each_cause_and_names_only_tests_that_exist() {
+    let document = read(Path::new("docs/breaker.md"));
+    let table = |title: &str| {
+        let (_, table) = document.split_once(title).expect("a table");
+        table.split("\n\n").next().unwrap_or_default().to_owned()
+    };
+    let causes = table("| cause | the circuit |");
+    let rows = causes.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+    let explained: BTreeSet<_> = rows.collect();
+    let known: BTreeSet<_> = breakwater::breaker::Cause::ALL.map(breakwater::breaker::Cause::word).into();
+    assert_eq!(explained, known);
+
+    let sources: String = files("tests/integration", "rs").iter().map(|path| read(path)).collect();
+    let rows = table("| when | who acts |");
+    let named: Vec<&str> = rows.lines().skip(2).filter_map(|row| row.rsplit('`').nth(1)).collect();
+    assert!(named.len() >= 10, "{named:?}");
+    let missing: Vec<_> = named.iter().filter(|name| !sources.contains(&format!("fn {name}()"))).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
 fn documents_and_scripts_name_only_targets_that_make_has() {
     let makefile = read(Path::new("Makefile"));
     let targets: BTreeSet<&str> = makefile

@@ -1,53 +1,42 @@
 //! May this request go to the upstream, and what follows from its result?
 //!
-//! The event machine of one circuit in one worker. Its state is the last transition (a [`Shared`] record, its own or
-//! a peer's) and what it has seen since: in a closed circuit the window, in an open one the probes. Open and half-open
-//! are one phase seen at two times, so that half-open needs no event to begin, and all workers see it at once.
+//! The event machine of one circuit in one worker. What it is follows from the last transition (its own or a peer's)
+//! and the time: an open circuit whose time is over is half-open, so that half-open needs no event to begin, and all
+//! workers see it at once. Results that come after a transition are late: they say nothing of the circuit as it now is.
 
+use super::admission::Permit;
 use super::backoff::{healthy_period, spread};
 use super::outcome::Outcome;
-use super::probes::Probes;
+use super::pending::Pending;
+use super::ramp::{RUNGS, Ration, rung};
+use super::record::{Record, Stage, Turn};
 use super::shared::Shared;
-use super::transition::{State, Transition, TripReason};
-use super::window::{Counts, Window};
-use crate::config::plan;
+use super::tally::{Sample, Tally};
+use super::transition::{Cause, State, Transition};
+use super::trip::{Evidence, relapses, trip};
+use crate::config::plan::{self, Stance};
 use crate::time::Mono;
 use std::time::Duration;
 
 /// The circuit to one upstream cluster under one rule, as one worker sees it.
 #[derive(Clone, Debug)]
 pub struct Breaker {
-    policy: plan::Breaker,
-    /// The last transition, as it is told to peers.
-    record: Shared,
+    pub(super) policy: plan::Breaker,
+    /// What all workers know, as of the last time they were asked.
+    pub(super) shared: Shared,
+    /// What this one has seen since.
+    pub(super) sample: Sample,
+    pub(super) pending: Pending,
     /// Counts the transitions this worker has gone through; unlike the era it never takes one value twice, though
     /// two workers' transitions met in one era.
-    incarnation: u64,
-    phase: Phase,
-    counters: Counters,
-}
-
-/// What a request is told.
-#[derive(Debug)]
-pub enum Admission {
-    /// Go, and record what becomes of it.
-    Pass(Permit),
-    /// Go, and record what becomes of it: the circuit's fate hangs on it.
-    Probe(Permit),
-    /// Do not go.
-    Refuse {
-        /// When asking again may be of use; above zero.
-        retry_after: Duration,
-    },
-}
-
-/// The right to send one request, given back with its result. It cannot be copied, so no request counts twice.
-#[derive(Debug)]
-#[must_use = "a permit that is neither recorded nor abandoned holds a probe's slot until it times out"]
-pub struct Permit {
-    incarnation: u64,
-    /// The slot it holds, if it is a probe's.
-    probe: Option<u64>,
+    pub(super) incarnation: u64,
+    /// Open: when half-open begins, as far as it is believed.
+    pub(super) until: Mono,
+    pub(super) ration: Ration,
+    pub(super) invited: Option<Mono>,
+    pub(super) hinted_until: Mono,
+    pub(super) overruled: Option<(Stance, Mono)>,
+    pub(super) counters: Counters,
 }
 
 /// What this worker's circuit did since it was built. Transitions are its own only.
@@ -57,209 +46,131 @@ pub struct Counters {
     pub passed: u64,
     /// Requests let by as probes.
     pub probes: u64,
-    /// Requests refused.
+    /// Requests refused, or spared for the circuit is only watched.
     pub refused: u64,
     /// Results that were successes.
     pub successes: u64,
-    /// Results that were failures.
+    /// Results that were failures, or calls that took too long.
     pub failures: u64,
     /// Permits given back without a result.
     pub abandoned: u64,
     /// Results that came after a transition, and so were not looked at.
     pub late: u64,
-    /// Probes that were presumed lost.
-    pub lost: u64,
     /// How often it opened, from half-open too.
     pub opened: u64,
     /// How often it closed.
     pub closed: u64,
 }
 
-#[derive(Clone, Debug)]
-enum Phase {
-    Closed {
-        window: Window,
-        /// Failures since the last success, however long ago.
-        streak: u32,
-        /// When the step is forgotten.
-        forgiven_at: Mono,
-    },
-    /// Open, and from `until` on half-open.
-    Open { until: Mono, probes: Probes },
-}
-
 impl Breaker {
     /// A closed circuit that has seen nothing. A limit of zero (no valid plan has one) is taken as one.
     pub fn new(policy: plan::Breaker) -> Self {
-        let phase = closed(&policy, Mono(0));
-        Self { policy, record: Shared::INITIAL, incarnation: 0, phase, counters: Counters::default() }
-    }
-
-    /// Whether a request may go now.
-    pub fn admit(&mut self, now: Mono) -> Admission {
-        let limit = self.probe_limit();
-        let permit = |probe| Permit { incarnation: self.incarnation, probe };
-        let counters = &mut self.counters;
-        match &mut self.phase {
-            Phase::Closed { .. } => {
-                add(&mut counters.passed, 1);
-                Admission::Pass(permit(None))
-            }
-            Phase::Open { until, .. } if now < *until => {
-                add(&mut counters.refused, 1);
-                Admission::Refuse { retry_after: until.since(now) }
-            }
-            Phase::Open { probes, .. } => {
-                add(&mut counters.lost, probes.expire(now));
-                match probes.take(limit, now) {
-                    Some(id) => {
-                        add(&mut counters.probes, 1);
-                        Admission::Probe(permit(Some(id)))
-                    }
-                    None => {
-                        add(&mut counters.refused, 1);
-                        Admission::Refuse { retry_after: RETRY_WHILE_PROBED }
-                    }
-                }
-            }
+        let shared = Shared { record: Record::INITIAL, tally: Tally::new(&policy) };
+        Self {
+            shared,
+            policy,
+            sample: Sample::default(),
+            pending: Pending::default(),
+            incarnation: 0,
+            until: Mono(0),
+            ration: Ration::default(),
+            invited: None,
+            hinted_until: Mono(0),
+            overruled: None,
+            counters: Counters::default(),
         }
     }
 
     /// Takes the result of an admitted request, and makes the transition that follows from it. `random` spreads the
     /// open time; any number will do.
     pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Mono, random: u64) -> Option<Transition> {
-        let success = match outcome {
-            Outcome::Success => true,
-            Outcome::Failure => false,
+        let again_after = match outcome {
+            Outcome::Success => Duration::ZERO,
+            Outcome::Failure { again_after } => again_after,
             Outcome::Abandoned => {
                 self.abandon(permit);
                 return None;
             }
         };
+        if permit.unheard {
+            return None;
+        }
         if permit.incarnation != self.incarnation {
+            self.pending.end_elsewhen();
             add(&mut self.counters.late, 1);
             return None;
         }
-        add(if success { &mut self.counters.successes } else { &mut self.counters.failures }, 1);
-        match &mut self.phase {
-            Phase::Closed { window, streak, forgiven_at } => {
-                window.record(success, now);
-                *streak = if success { 0 } else { streak.saturating_add(1) };
-                // A success never opens the circuit, even if it is the one that makes the rate count.
-                let reason = if success { None } else { trip(&self.policy, *streak, window.counts(now)) };
-                // ## Closed => Open
-                let step = if now < *forgiven_at { self.record.step } else { 0 };
-                reason.map(|reason| self.open(State::Closed, reason, step, now, random))
-            }
-            Phase::Open { probes, .. } => {
-                if let Some(id) = permit.probe {
-                    probes.release(id);
-                }
-                if !success {
-                    // ## HalfOpen => Open
-                    let step = self.record.step.saturating_add(1);
-                    return Some(self.open(State::HalfOpen, TripReason::ProbeFailed, step, now, random));
-                }
-                let enough = probes.succeed() >= self.policy.half_open_probes;
-                // ## HalfOpen => Closed
-                enough.then(|| self.close(now))
-            }
+        // What has lasted too long was counted then; only a probe's result matters still.
+        if !self.pending.end(permit.at, permit.timed) && permit.turn.is_none() {
+            return None;
         }
+        let took = permit.timed.then(|| now.since(permit.at));
+        let slow = self.slow_call().zip(took).is_some_and(|(limit, took)| took >= limit);
+        if outcome == Outcome::Success && !slow {
+            add(&mut self.counters.successes, 1);
+            self.sample.succeeded(took);
+            return self.succeeded(permit.turn, now);
+        }
+        add(&mut self.counters.failures, 1);
+        if slow {
+            self.sample.slow(1)
+        } else {
+            self.sample.failed()
+        }
+        self.failed(slow, again_after, now, random)
     }
 
     /// Takes a permit back that led to no result; as recording [`Outcome::Abandoned`].
     pub fn abandon(&mut self, permit: Permit) {
         add(&mut self.counters.abandoned, 1);
-        if let (Phase::Open { probes, .. }, Some(id)) = (&mut self.phase, permit.probe)
-            && permit.incarnation == self.incarnation
-        {
-            probes.release(id);
+        if permit.unheard {
+            return;
         }
+        if permit.incarnation != self.incarnation {
+            self.pending.end_elsewhen();
+            return;
+        }
+        let _ = self.pending.end(permit.at, permit.timed);
+        self.give_turn_back(permit.turn, false);
     }
 
-    /// The last transition, to be told to peers.
-    pub fn shared(&self) -> Shared {
-        self.record
-    }
-
-    /// What is to be written where `stored` was read, by compare-and-swap, so that peers learn what they do not
-    /// know; `None` if there is nothing. To be asked after `stored` was merged; where nothing readable is stored,
-    /// there is always something.
-    pub fn publish(&self, stored: Option<&Shared>) -> Option<[u8; Shared::LEN]> {
-        stored.is_none_or(|stored| *stored < self.record).then(|| self.record.encode())
-    }
-
-    /// Takes over what a peer knows, if it is newer, whatever it says. The transition is `None` too if this worker's
-    /// state stays what it is, though the circuit has been through others meanwhile or stays open longer.
-    ///
-    /// A peer's word is believed for no longer than this policy would have made it: an end beyond that is cut here
-    /// (not in the record), so that no garbage keeps a circuit open for ever.
-    pub fn merge(&mut self, peer: &Shared, now: Mono) -> Option<Transition> {
-        if !self.policy.enabled || *peer <= self.record {
+    /// A response that had begun broke off, so its call was no success after all. `since` is the [`Self::incarnation`] in
+    /// which it began.
+    pub fn broke_off(&mut self, since: u64, now: Mono, random: u64) -> Option<Transition> {
+        if since != self.incarnation || self.state(now) == State::Open {
             return None;
         }
-        let from = self.state(now);
-        let same_era = peer.era == self.record.era;
-        self.record = *peer;
-        if peer.opened.is_some() {
-            // ## any => Open, or at once HalfOpen
-            self.incarnation = self.incarnation.wrapping_add(1);
-            let until = peer.until.min(now.after(self.policy.max_open_for));
-            self.phase = Phase::Open { until, probes: Probes::default() };
-        } else {
-            let forgiven_at = peer.until.min(now.after(healthy_period(&self.policy, peer.step)));
-            match &mut self.phase {
-                // Both closed the circuit at once: what was seen since holds on.
-                Phase::Closed { forgiven_at: mine, .. } if same_era => *mine = forgiven_at,
-                // ## any => Closed
-                phase => {
-                    self.incarnation = self.incarnation.wrapping_add(1);
-                    *phase = closed(&self.policy, forgiven_at);
-                }
+        add(&mut self.counters.failures, 1);
+        self.sample.failed();
+        self.failed(false, Duration::ZERO, now, random)
+    }
+
+    /// Tells apart what belongs to different transitions.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// Does what time alone does: finds calls that have lasted too long, and raises the share that passes.
+    pub fn tick(&mut self, now: Mono, random: u64) -> Option<Transition> {
+        if let Some(limit) = self.slow_call() {
+            let slow = self.pending.overdue(limit, now);
+            if slow > 0 {
+                self.counters.failures = self.counters.failures.saturating_add(slow);
+                self.sample.slow(slow);
+                return self.failed(true, Duration::ZERO, now, random);
             }
         }
-        let to = self.state(now);
-        let transition = Transition {
-            from,
-            to,
-            reason: peer.opened.map(|_| TripReason::Peer),
-            by_peer: true,
-            era: peer.era,
-            open_for: self.refusal(now).unwrap_or_default(),
-        };
-        (from != to).then_some(transition)
+        self.raise(now)
     }
 
-    /// What the circuit is now.
-    pub fn state(&self, now: Mono) -> State {
-        match self.phase {
-            Phase::Closed { .. } => State::Closed,
-            Phase::Open { until, .. } if now < until => State::Open,
-            Phase::Open { .. } => State::HalfOpen,
-        }
+    /// An operator decides until then; `None`: no more.
+    pub fn overrule(&mut self, stance: Option<(Stance, Mono)>) {
+        self.overruled = stance;
     }
 
-    /// What a request would be told to wait now; `None` if it would pass.
-    pub fn retry_after(&self, now: Mono) -> Option<Duration> {
-        self.refusal(now).or_else(|| match &self.phase {
-            Phase::Open { probes, .. } if probes.in_flight(now) >= self.probe_limit() => {
-                Some(RETRY_WHILE_PROBED)
-            }
-            _ => None,
-        })
-    }
-
-    /// Why the circuit opened, whichever worker saw it; `None` if it is closed.
-    pub fn opened_by(&self) -> Option<TripReason> {
-        self.record.opened
-    }
-
-    /// What the window of a closed circuit holds; empty while it is not closed.
-    pub fn counts(&self, now: Mono) -> Counts {
-        match &self.phase {
-            Phase::Closed { window, .. } => window.counts(now),
-            Phase::Open { .. } => Counts::default(),
-        }
+    /// Another Envoy of the fleet has left this upstream alone: until then, half as much opens this circuit.
+    pub fn hint(&mut self, until: Mono) {
+        self.hinted_until = until;
     }
 
     /// What was done so far.
@@ -267,68 +178,157 @@ impl Breaker {
         self.counters
     }
 
-    fn open(&mut self, from: State, reason: TripReason, step: u32, now: Mono, random: u64) -> Transition {
-        let open_for = spread(&self.policy, step, random);
+    fn give_turn_back(&mut self, turn: Option<(Turn, u32)>, success: bool) {
+        if turn.is_some_and(|(_, count)| count == self.shared.record.turn.count) {
+            self.shared.record.turn = self.shared.record.turn.given_back(success);
+        }
+    }
+
+    /// What no call takes that goes well: as configured, or as learnt. An upstream that has just come back may be slower.
+    pub(super) fn slow_call(&self) -> Option<Duration> {
+        let learnt = || self.shared.tally.usual().slow_call().filter(|_| self.policy.outlier_sigma > 0.0);
+        let limit = self.policy.slow_call.or_else(learnt)?;
+        Some(if self.shared.record.stage == Stage::Closed { limit } else { limit.saturating_mul(2) })
+    }
+
+    fn succeeded(&mut self, turn: Option<(Turn, u32)>, now: Mono) -> Option<Transition> {
+        self.give_turn_back(turn, true);
+        let enough = self.shared.record.turn.successes >= self.policy.half_open_probes;
+        if self.shared.record.stage == Stage::Open && enough {
+            // ## HalfOpen, single probes => HalfOpen, a share
+            return Some(self.climb(RUNGS, Cause::ProbesSucceeded, now));
+        }
+        self.raise(now)
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        slow: bool,
+        again_after: Duration,
+        now: Mono,
+        random: u64,
+    ) -> Option<Transition> {
+        let evidence = Evidence {
+            streak: self.sample.streak_after(self.shared.tally.streak),
+            counts: self.counts(now),
+            usual: self.shared.tally.usual().failure_rate(),
+            slow,
+            hinted: now < self.hinted_until,
+        };
+        let step = self.shared.record.step;
+        let (from, cause, step) = match self.shared.record.stage {
+            Stage::Closed => {
+                if !self.may_open(now) {
+                    return None;
+                }
+                let step = if now < self.shared.record.until { step } else { 0 };
+                // ## Closed => Open
+                (State::Closed, trip(&self.policy, evidence)?, step)
+            }
+            // ## HalfOpen => Open
+            Stage::Open => (State::HalfOpen, Cause::ProbeFailed, step.saturating_add(1)),
+            Stage::HalfOpen(_) => {
+                if !relapses(&self.policy, evidence) {
+                    return None;
+                }
+                // ## HalfOpen => Open
+                (State::HalfOpen, Cause::Relapse, step.saturating_add(1))
+            }
+        };
+        Some(self.open(from, cause, step, again_after, now, random))
+    }
+
+    /// The largest share that was asked for has gone well for long enough: more passes.
+    fn raise(&mut self, now: Mono) -> Option<Transition> {
+        let Stage::HalfOpen(left) = self.shared.record.stage else { return None };
+        let counts = self.counts(now);
+        if now < self.shared.record.until || counts.calls <= counts.failures {
+            return None;
+        }
+        Some(match left.saturating_sub(1) {
+            // ## HalfOpen => Closed
+            0 => self.close(now),
+            // ## HalfOpen => HalfOpen, more
+            left => self.climb(left, Cause::ShareHeld, now),
+        })
+    }
+
+    pub(super) fn open(
+        &mut self,
+        from: State,
+        cause: Cause,
+        step: u32,
+        again_after: Duration,
+        now: Mono,
+        random: u64,
+    ) -> Transition {
+        let open_for = spread(&self.policy, step, random).max(again_after.min(self.policy.max_open_for));
+        let outlier = cause.is_outlier() || from == State::HalfOpen && self.shared.record.outlier;
         let until = now.after(open_for);
         add(&mut self.counters.opened, 1);
-        self.incarnation = self.incarnation.wrapping_add(1);
-        self.record = Shared { era: self.record.era.saturating_add(1), opened: Some(reason), until, step };
-        self.phase = Phase::Open { until, probes: Probes::default() };
-        let era = self.record.era;
-        Transition { from, to: State::Open, reason: Some(reason), by_peer: false, era, open_for }
+        self.enter(Record { stage: Stage::Open, cause, until, step, outlier, ..Record::INITIAL });
+        Transition { open_for, ..self.transition(from, State::Open, cause) }
+    }
+
+    fn climb(&mut self, left: u8, cause: Cause, now: Mono) -> Transition {
+        let Record { step, outlier, .. } = self.shared.record;
+        let until = now.after(rung(&self.policy));
+        let stage = Stage::HalfOpen(left);
+        self.enter(Record { stage, cause, until, step, outlier, ..Record::INITIAL });
+        self.transition(State::HalfOpen, State::HalfOpen, cause)
     }
 
     fn close(&mut self, now: Mono) -> Transition {
-        let step = self.record.step;
+        let Record { step, outlier, .. } = self.shared.record;
         let until = now.after(healthy_period(&self.policy, step));
+        let cause = Cause::Recovered;
         add(&mut self.counters.closed, 1);
+        self.enter(Record { stage: Stage::Closed, cause, until, step, outlier, ..Record::INITIAL });
+        self.transition(State::HalfOpen, State::Closed, cause)
+    }
+
+    /// A transition of this worker's own.
+    fn enter(&mut self, record: Record) {
+        let era = self.shared.record.era.saturating_add(1);
+        self.shared.record = Record { era, ..record };
+        self.until = record.until;
+        self.begin_anew();
+    }
+
+    /// Whatever was seen was of the circuit as it was before.
+    pub(super) fn begin_anew(&mut self) {
         self.incarnation = self.incarnation.wrapping_add(1);
-        self.record = Shared { era: self.record.era.saturating_add(1), opened: None, until, step };
-        self.phase = closed(&self.policy, until);
+        self.sample = Sample::default();
+        self.pending.set_aside();
+        self.ration = Ration::default();
+        self.invited = None;
+        self.recount();
+    }
+
+    /// Counts of an earlier era are not of this one.
+    pub(super) fn recount(&mut self) {
+        let Shared { record, tally } = &mut self.shared;
+        if tally.era != record.era {
+            tally.begin_anew(record.era, &self.policy);
+            if record.stage == Stage::Closed && record.outlier {
+                tally.forget();
+            }
+        }
+    }
+
+    pub(super) fn transition(&self, from: State, to: State, cause: Cause) -> Transition {
         Transition {
-            from: State::HalfOpen,
-            to: State::Closed,
-            reason: None,
+            from,
+            to,
+            cause,
             by_peer: false,
-            era: self.record.era,
+            era: self.shared.record.era,
             open_for: Duration::ZERO,
+            share: self.share(),
         }
     }
-
-    /// How long it is until half-open begins; `None` if the circuit is not open.
-    fn refusal(&self, now: Mono) -> Option<Duration> {
-        match self.phase {
-            Phase::Open { until, .. } if now < until => Some(until.since(now)),
-            _ => None,
-        }
-    }
-
-    fn probe_limit(&self) -> usize {
-        usize::try_from(self.policy.half_open_probes).unwrap_or(usize::MAX).max(1)
-    }
 }
 
-fn closed(policy: &plan::Breaker, forgiven_at: Mono) -> Phase {
-    Phase::Closed { window: Window::new(policy.window), streak: 0, forgiven_at }
+fn add(counter: &mut u64, count: u64) {
+    *counter = counter.saturating_add(count);
 }
-
-/// Whether a closed circuit opens, after a failure, with so many in a row and such a window.
-fn trip(policy: &plan::Breaker, streak: u32, counts: Counts) -> Option<TripReason> {
-    if !policy.enabled {
-        return None;
-    }
-    if streak >= policy.consecutive_failures {
-        return Some(TripReason::ConsecutiveFailures);
-    }
-    let enough = counts.total() >= u64::from(policy.min_requests);
-    let failing = counts.failure_rate().is_some_and(|rate| rate >= policy.failure_rate);
-    (enough && failing).then_some(TripReason::FailureRate)
-}
-
-fn add(counter: &mut u64, count: usize) {
-    *counter = counter.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-}
-
-/// What those are told that find all probes under way: their results are a matter of one request's duration, and
-/// `Retry-After` counts in seconds.
-const RETRY_WHILE_PROBED: Duration = Duration::from_secs(1);

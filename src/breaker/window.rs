@@ -1,4 +1,4 @@
-//! Which share of the calls of the last while has failed?
+//! How did the calls of the last while end?
 //!
 //! Time is cut into buckets, a tenth of the window each; a bucket remembers which tenth it was last used for, so a
 //! sample ages out by not being looked at, and nothing has to be cleared when time passes or jumps. The counts are
@@ -8,21 +8,32 @@
 use crate::time::{Mono, millis};
 use std::time::Duration;
 
-/// Successes and failures over a sliding window.
-#[derive(Clone, Debug)]
+/// Calls over a sliding window.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Milliseconds per bucket; never zero.
-    width: u64,
-    buckets: [Bucket; BUCKETS],
+    pub(super) width: u64,
+    pub(super) buckets: [Bucket; BUCKETS],
 }
 
-/// What a window holds at a moment.
+/// How calls ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Calls that went well.
-    pub successes: u64,
-    /// Calls that failed.
+    /// Calls that ended, or have lasted too long.
+    pub calls: u64,
+    /// Those of them that failed, slow ones included.
     pub failures: u64,
+    /// Those of the failures that were no worse than slow, as far as is known.
+    pub slow: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bucket {
+    /// Which bucket width since the clock's beginning these counts are of.
+    pub(super) tick: u64,
+    pub(super) calls: u32,
+    pub(super) failures: u32,
+    pub(super) slow: u32,
 }
 
 impl Window {
@@ -31,16 +42,21 @@ impl Window {
         Self { width: millis(span).div_ceil(SPAN).max(1), buckets: Default::default() }
     }
 
-    /// Counts one call that ended at `now`.
-    pub fn record(&mut self, success: bool, now: Mono) {
+    /// Counts calls that ended at `now`.
+    pub fn add(&mut self, more: Counts, now: Mono) {
         let tick = self.tick(now);
         let place = usize::try_from(tick % SPAN).unwrap_or(0);
         let Some(bucket) = self.buckets.get_mut(place) else { return };
         if bucket.tick != tick {
             *bucket = Bucket { tick, ..Bucket::default() };
         }
-        let count = if success { &mut bucket.successes } else { &mut bucket.failures };
-        *count = count.saturating_add(1);
+        for (count, more) in [
+            (&mut bucket.calls, more.calls),
+            (&mut bucket.failures, more.failures),
+            (&mut bucket.slow, more.slow),
+        ] {
+            *count = count.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+        }
     }
 
     /// What the window that ends at `now` holds. Samples from after `now` are not in it.
@@ -49,16 +65,14 @@ impl Window {
         let mut counts = Counts::default();
         for bucket in &self.buckets {
             if tick.checked_sub(bucket.tick).is_some_and(|age| age < SPAN) {
-                counts.successes = counts.successes.saturating_add(u64::from(bucket.successes));
-                counts.failures = counts.failures.saturating_add(u64::from(bucket.failures));
+                counts = counts.and(Counts {
+                    calls: bucket.calls.into(),
+                    failures: bucket.failures.into(),
+                    slow: bucket.slow.into(),
+                });
             }
         }
         counts
-    }
-
-    /// Failures over all calls in the window that ends at `now`; `None` if there were none.
-    pub fn failure_rate(&self, now: Mono) -> Option<f64> {
-        self.counts(now).failure_rate()
     }
 
     fn tick(&self, now: Mono) -> u64 {
@@ -67,27 +81,43 @@ impl Window {
 }
 
 impl Counts {
-    /// All calls.
-    pub fn total(self) -> u64 {
-        self.successes.saturating_add(self.failures)
+    /// One call that went well.
+    pub const SUCCESS: Self = Self { calls: 1, failures: 0, slow: 0 };
+    /// One that failed.
+    pub const FAILURE: Self = Self { calls: 1, failures: 1, slow: 0 };
+
+    /// So many that took too long.
+    pub fn slow(calls: u64) -> Self {
+        Self { calls, failures: calls, slow: calls }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, more: Self) -> Self {
+        Self {
+            calls: self.calls.saturating_add(more.calls),
+            failures: self.failures.saturating_add(more.failures),
+            slow: self.slow.saturating_add(more.slow),
+        }
     }
 
     /// Failures over all calls; `None` if there were none.
     pub fn failure_rate(self) -> Option<f64> {
-        // Exact: ten 32-bit counts stay far below the 2^53 up to which f64 counts every integer.
-        (self.total() > 0).then(|| self.failures as f64 / self.total() as f64)
+        share(self.failures, self.calls)
+    }
+
+    /// The same as if the slow calls had gone well.
+    pub fn failure_rate_but_for_slow(self) -> Option<f64> {
+        share(self.failures.saturating_sub(self.slow), self.calls)
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    /// Which bucket width since the clock's beginning these counts are of.
-    tick: u64,
-    successes: u32,
-    failures: u32,
+/// Exact: ten 32-bit counts stay far below the 2^53 up to which f64 counts every integer.
+fn share(part: u64, all: u64) -> Option<f64> {
+    (all > 0).then(|| part as f64 / all as f64)
 }
 
-const BUCKETS: usize = 10;
+pub(super) const BUCKETS: usize = 10;
 const SPAN: u64 = BUCKETS as u64;
 
 #[cfg(test)]
@@ -99,28 +129,34 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn counts(successes: u64, failures: u64) -> Counts {
-        Counts { successes, failures }
+        Counts { calls: successes + failures, failures, slow: 0 }
+    }
+
+    fn one(success: bool) -> Counts {
+        if success { Counts::SUCCESS } else { Counts::FAILURE }
     }
 
     #[test]
     fn an_empty_window_has_no_rate() {
-        assert_eq!(Window::new(SECOND).failure_rate(Mono(7)), None);
+        assert_eq!(Window::new(SECOND).counts(Mono(7)).failure_rate(), None);
     }
 
     #[test]
-    fn the_rate_is_exact() {
+    fn the_rate_is_exact_with_slow_calls_and_without() {
         let mut window = Window::new(SECOND);
         for n in 0..10 {
-            window.record(n >= 3, Mono(n));
+            window.add(one(n >= 3), Mono(n));
         }
-        assert_eq!(window.failure_rate(Mono(9)), Some(0.3));
-        assert_eq!(window.counts(Mono(9)), counts(7, 3));
+        window.add(Counts::slow(2), Mono(9));
+        assert_eq!(window.counts(Mono(9)), Counts { calls: 12, failures: 5, slow: 2 });
+        assert_eq!(window.counts(Mono(9)).failure_rate(), Some(5.0 / 12.0));
+        assert_eq!(window.counts(Mono(9)).failure_rate_but_for_slow(), Some(0.25));
     }
 
     #[test]
     fn a_sample_ages_out_after_the_window() {
         let mut window = Window::new(SECOND);
-        window.record(false, Mono(5_000));
+        window.add(Counts::FAILURE, Mono(5_000));
         assert_eq!(window.counts(Mono(5_999)), counts(0, 1));
         assert_eq!(window.counts(Mono(6_000)), counts(0, 0));
     }
@@ -128,7 +164,7 @@ mod tests {
     #[test]
     fn a_sample_counts_for_nine_tenths_of_the_window_at_least() {
         let mut window = Window::new(SECOND);
-        window.record(false, Mono(5_099));
+        window.add(Counts::FAILURE, Mono(5_099));
         assert_eq!(window.counts(Mono(5_099 + 900)), counts(0, 1));
         assert_eq!(window.counts(Mono(5_099 + 901)), counts(0, 0));
     }
@@ -136,12 +172,12 @@ mod tests {
     #[test]
     fn a_leap_of_the_clock_empties_the_window_and_a_leap_back_leaves_it_usable() {
         let mut window = Window::new(SECOND);
-        window.record(false, Mono(100));
-        window.record(true, Mono(u64::MAX));
+        window.add(Counts::FAILURE, Mono(100));
+        window.add(Counts::SUCCESS, Mono(u64::MAX));
         assert_eq!(window.counts(Mono(u64::MAX)), counts(1, 0));
-        window.record(false, Mono(200));
+        window.add(Counts::FAILURE, Mono(200));
         assert_eq!(window.counts(Mono(200)), counts(0, 2), "what lies ahead is not in the window");
-        window.record(false, Mono(2_000));
+        window.add(Counts::FAILURE, Mono(2_000));
         assert_eq!(window.counts(Mono(2_000)), counts(0, 1));
     }
 
@@ -149,7 +185,7 @@ mod tests {
     fn a_window_of_nothing_and_of_everything_can_be_built() {
         for span in [Duration::ZERO, Duration::MAX] {
             let mut window = Window::new(span);
-            window.record(false, Mono(3));
+            window.add(Counts::FAILURE, Mono(3));
             assert_eq!(window.counts(Mono(3)), counts(0, 1));
         }
     }
@@ -167,7 +203,7 @@ mod tests {
             let (mut now, mut samples) = (0, Vec::new());
             for (step, success) in steps {
                 now += step;
-                window.record(success, Mono(now));
+                window.add(one(success), Mono(now));
                 samples.push((now, success));
                 let inside = |s: &&(u64, bool)| now / width - s.0 / width < 10;
                 let failures = samples.iter().filter(inside).filter(|s| !s.1).count() as u64;
@@ -183,9 +219,9 @@ mod tests {
         ) {
             let mut window = Window::new(Duration::from_millis(span));
             for (at, &(now, success)) in samples.iter().enumerate() {
-                window.record(success, Mono(now));
-                prop_assert!(window.counts(Mono(now)).total() <= at as u64 + 1);
-                prop_assert!(window.failure_rate(Mono(now)).is_some());
+                window.add(one(success), Mono(now));
+                prop_assert!(window.counts(Mono(now)).calls <= at as u64 + 1);
+                prop_assert!(window.counts(Mono(now)).failure_rate().is_some());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What holds where the operator writes nothing, and why.
 
-use crate::config::plan::{Advice, Etag, Fallback, Overflow, Scope};
+use crate::config::plan::{Advice, Etag, Fallback, Mode, Overflow, Scope, Stance};
 use crate::http::storing::SetCookie;
 use std::time::Duration;
 
@@ -73,12 +73,21 @@ pub const OVERFLOW: Overflow = Overflow::Upstream;
 pub const BREAKER_ENABLED: bool = true;
 /// Hystrix's rolling window: long enough for a rate, short enough to forget.
 pub const WINDOW: Duration = Duration::from_secs(10);
-/// Hystrix's volume threshold: below it a rate is chance.
-pub const MIN_REQUESTS: u32 = 20;
+/// Twice Hystrix's volume threshold, for half its rate: an upstream that usually fails two of a hundred does not reach a
+/// quarter of so many by chance.
+pub const MIN_REQUESTS: u32 = 40;
 /// Envoy's own `consecutive_5xx`: a quiet upstream that is plainly down is noticed without a rate.
 pub const CONSECUTIVE_FAILURES: u32 = 5;
-/// More often wrong than right (Hystrix, resilience4j).
-pub const FAILURE_RATE: f64 = 0.5;
+/// Half of what Hystrix and resilience4j bear: there, nothing stands in for what is not asked for.
+pub const FAILURE_RATE: f64 = 0.25;
+/// The circuit opens, rather than to shed.
+pub const MODE: Mode = Mode::Hard;
+/// The circuit decides.
+pub const STANCE: Stance = Stance::Auto;
+/// Three standard deviations, in three of four laps.
+pub const OUTLIER_SIGMA: f64 = 3.0;
+/// Another Envoy's trouble may be its own.
+pub const FLEET_HINT: bool = false;
 /// Hystrix's sleep window: time for a restart, not for a client to leave.
 pub const OPEN_FOR: Duration = Duration::from_secs(5);
 /// Envoy's longest ejection time: nobody waits longer than this for a recovered upstream.

@@ -22,6 +22,12 @@ pub(super) const RULE_NAME: Text<String> = Text {
 /// The name that no rule may have.
 pub(super) const RESERVED: &str = "default";
 
+/// The name of a rule that there is, that of all the rest included.
+pub(super) const KNOWN_RULE: Text<String> = Text {
+    allowed: "the name of a rule, or \"default\" for what no rule matches",
+    read: |text| if text == "default" { Ok(text.into()) } else { (RULE_NAME.read)(text) },
+};
+
 /// The prefix of Redis keys.
 pub(super) const NAMESPACE: Text<String> =
     Text { allowed: "1 to 32 letters, digits, _ or -", read: |text| named(text, limits::NAMESPACE, b"_-") };
@@ -57,6 +63,45 @@ pub(super) const BODY_METHOD: Text<String> = Text {
 pub(super) const STATUS: Text<u16> = Text {
     allowed: "a status code from 200 to 599 but 206 and 304, since neither is a whole response",
     read: status,
+};
+
+/// The status code of an answer of the plugin's own.
+pub(super) const ANSWER_STATUS: Text<u16> = Text {
+    allowed: "a status code from 200 to 599 but 204, 205, 206 and 304, since these have no body or a part of one",
+    read: |text| status(text).and_then(|code| if matches!(code, 204 | 205) { Err(None) } else { Ok(code) }),
+};
+
+/// A media type.
+pub(super) const CONTENT_TYPE: Text<String> = Text {
+    allowed: "a media type, such as \"text/html; charset=utf-8\"",
+    read: |text| {
+        let visible = text.bytes().all(|b| (b' '..=b'~').contains(&b)) && text.trim() == text;
+        if visible && text.contains('/') && text.len() <= limits::CONTENT_TYPE {
+            Ok(text.into())
+        } else {
+            Err(None)
+        }
+    },
+};
+
+/// A body of the operator's own.
+pub(super) const ANSWER_BODY: Text<String> = Text {
+    allowed: "text of at most 64 KiB",
+    read: |text| if text.len() <= limits::ANSWER_BODY { Ok(text.into()) } else { Err(None) },
+};
+
+/// Where operators reach the plugin.
+pub(super) const ADMIN_PATH: Text<String> = Text {
+    allowed: "a path with a slash at both ends, such as \"/.breakwater/\", of letters, digits and .-_~/",
+    read: |text| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_~/".contains(&b);
+        let framed = text.len() > 1 && text.starts_with('/') && text.ends_with('/') && !text.contains("//");
+        if framed && text.bytes().all(plain) && text.len() <= limits::ADMIN_PATH {
+            Ok(text.into())
+        } else {
+            Err(None)
+        }
+    },
 };
 
 /// A header field's name.

@@ -6,6 +6,7 @@
 
 use crate::config::units::{self, UnitError, duration_text, size_text};
 use crate::config::{errors::quoted, similar::nearest};
+use crate::http::StatusSet;
 use serde_json::Value;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -152,6 +153,27 @@ impl Kind for NumberIn {
 impl Written for NumberIn {
     fn written(&self, value: &f64) -> String {
         value.to_string()
+    }
+}
+
+/// A status code within a range, as a number or as text; or the failures of the server as a whole.
+pub(super) struct FailuresIn(pub(super) RangeInclusive<u16>);
+
+impl Kind for FailuresIn {
+    type Value = StatusSet;
+
+    fn allowed(&self) -> String {
+        format!("a status code from {} to {}, or \"5xx\"", self.0.start(), self.0.end())
+    }
+
+    fn read(&self, value: &Value) -> Result<StatusSet, Refusal> {
+        if value == "5xx" {
+            return Ok(StatusSet::FAILURES);
+        }
+        let (low, high) = (f64::from(*self.0.start()), f64::from(*self.0.end()));
+        let code = number(value).filter(|code| code.fract() == 0.0 && (low..=high).contains(code));
+        // Exact: the filter leaves nothing that the cast could round or cut.
+        code.map(|code| StatusSet::EMPTY.with(code as u16)).ok_or_else(|| self.refusal())
     }
 }
 

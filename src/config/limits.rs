@@ -48,6 +48,20 @@ pub const RELEASE_PARALLEL: RangeInclusive<u32> = ALL_WAITERS;
 pub const WINDOW: RangeInclusive<Duration> = SECOND..=Duration::from_secs(600);
 /// More calls than a window can hold would never trip.
 pub const CALLS: RangeInclusive<u32> = 1..=1_000_000;
+/// Zero: nothing is learnt. Beyond ten, nothing is ever outside.
+pub const OUTLIER_SIGMA: RangeInclusive<f64> = 0.0..=10.0;
+/// Below a tick nothing is told apart; nobody waits for more than ten minutes.
+pub const SLOW_CALL: RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(600);
+/// The client's and the server's errors.
+pub const FAILURE_STATUS: RangeInclusive<u16> = 400..=599;
+/// What answers in place of an upstream is a page, not a download.
+pub const ANSWER_BODY: usize = 64 << 10;
+/// Longest Content-Type.
+pub const CONTENT_TYPE: usize = 256;
+/// An operator who decides for longer has forgotten it.
+pub const OVERRULED: RangeInclusive<Duration> = SECOND..=DAY;
+/// Longest path of the operators' endpoint.
+pub const ADMIN_PATH: usize = 64;
 /// A circuit open for longer than a day is an outage of its own.
 pub const OPEN_FOR: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
 /// More probes than this are traffic, not probes.

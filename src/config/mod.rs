@@ -10,6 +10,7 @@
 //! later version are known and refused: a setting is never taken in silence and ignored.
 
 mod bridge;
+pub mod commands;
 mod cursor;
 pub mod defaults;
 mod errors;

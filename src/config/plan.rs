@@ -2,8 +2,8 @@
 //!
 //! Everything here is possible and within its limits; the raw text it came from is known to `config` alone.
 
-use crate::http::StoringPolicy;
 use crate::http::key::KeySpec;
+use crate::http::{StatusSet, StoringPolicy};
 use std::time::Duration;
 
 /// The whole configuration of the HTTP root.
@@ -17,6 +17,8 @@ pub struct Plan {
     pub l2: Option<L2>,
     /// Envoy cluster that leads back into this Envoy, for refreshes in the background; `None`: none are made.
     pub refresh: Option<String>,
+    /// Where operators reach the plugin itself, with a slash at both ends; `None`: nowhere.
+    pub admin_path: Option<String>,
     /// Waiters of all keys together in one worker.
     pub max_waiters: u32,
     /// The rules in the operator's order; the first match wins.
@@ -187,17 +189,54 @@ pub struct Release {
 /// What is answered when the circuit is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
-    /// A stale copy where there is one, else 503.
+    /// A stale copy where there is one, else an error.
     Stale,
-    /// 503.
+    /// An error.
     Error,
 }
 
+/// What a circuit does to a failing upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It opens, and no request passes.
+    Hard,
+    /// It sheds a share of the requests.
+    Gradual,
+}
+
+/// Who decides whether requests pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stance {
+    /// The circuit.
+    Auto,
+    /// Nobody: none passes.
+    Open,
+    /// Nobody: all pass.
+    Closed,
+    /// All pass; the circuit only says what it would do.
+    Observe,
+}
+
+/// The operator's own answer in place of the plugin's error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its Content-Type.
+    pub content_type: String,
+    /// Its body.
+    pub body: String,
+}
+
 /// Circuit breaking under a rule.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Breaker {
-    /// Whether the circuit can open at all.
+    /// Whether there is a circuit at all.
     pub enabled: bool,
+    /// What it does.
+    pub mode: Mode,
+    /// Who decides.
+    pub stance: Stance,
     /// Over which time the failure rate is taken.
     pub window: Duration,
     /// Fewest calls in the window before the rate counts.
@@ -206,12 +245,23 @@ pub struct Breaker {
     pub consecutive_failures: u32,
     /// Share of failures in the window that opens the circuit, above 0 and at most 1.
     pub failure_rate: f64,
+    /// Statuses of the upstream that are failures.
+    pub failure_statuses: StatusSet,
+    /// By how many standard deviations failure rate or latency must leave what is usual, to open the circuit; zero:
+    /// nothing is learnt.
+    pub outlier_sigma: f64,
+    /// A call that takes so long is a failure; `None`: as is learnt.
+    pub slow_call: Option<Duration>,
     /// First stay open; doubles with each failed probe.
     pub open_for: Duration,
     /// Longest stay open.
     pub max_open_for: Duration,
-    /// Successful probes in a row that close the circuit.
+    /// Successful probes in a row before a share of the requests passes.
     pub half_open_probes: u32,
     /// What is answered meanwhile.
     pub fallback: Fallback,
+    /// What is answered where nothing stale is; `None`: 503.
+    pub answer: Option<Answer>,
+    /// Whether the Envoys that share a Redis tell each other which circuits are open.
+    pub fleet_hint: bool,
 }

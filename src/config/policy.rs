@@ -5,12 +5,14 @@
 
 use crate::config::cursor::Cursor;
 use crate::config::errors::quoted;
-use crate::config::kinds::{CountIn, DurationIn, Flag, NumberIn, OneOf, Share, SizeIn, Written};
-use crate::config::plan::{Advice, Breaker, Cache, Coalesce, Etag, Fallback, Overflow, Release, Scope};
+use crate::config::kinds::{CountIn, DurationIn, FailuresIn, Flag, NumberIn, OneOf, Share, SizeIn, Written};
+use crate::config::plan::{
+    Advice, Answer, Breaker, Cache, Coalesce, Etag, Fallback, Mode, Overflow, Release, Scope, Stance,
+};
 use crate::config::{defaults, forms, limits};
-use crate::http::StoringPolicy;
 use crate::http::key::{BodySpec, Identity, KeySpec, QuerySpec};
 use crate::http::storing::SetCookie;
+use crate::http::{StatusSet, StoringPolicy};
 use std::time::Duration;
 
 /// The three sections together.
@@ -61,14 +63,21 @@ impl Policy {
             },
             breaker: Breaker {
                 enabled: defaults::BREAKER_ENABLED,
+                mode: defaults::MODE,
+                stance: defaults::STANCE,
                 window: defaults::WINDOW,
                 min_requests: defaults::MIN_REQUESTS,
                 consecutive_failures: defaults::CONSECUTIVE_FAILURES,
                 failure_rate: defaults::FAILURE_RATE,
+                failure_statuses: StatusSet::FAILURES,
+                outlier_sigma: defaults::OUTLIER_SIGMA,
+                slow_call: None,
                 open_for: defaults::OPEN_FOR,
                 max_open_for: defaults::MAX_OPEN_FOR,
                 half_open_probes: defaults::HALF_OPEN_PROBES,
                 fallback: defaults::FALLBACK,
+                answer: None,
+                fleet_hint: defaults::FLEET_HINT,
             },
         }
     }
@@ -210,12 +219,21 @@ fn coalesce(at: &mut Cursor<'_>, base: &Coalesce, l2_timeout: Option<Duration>) 
 
 fn breaker(at: &mut Cursor<'_>, base: &Breaker) -> Breaker {
     let (calls, open) = (CountIn(limits::CALLS), DurationIn(limits::OPEN_FOR));
+    let failures = FailuresIn(limits::FAILURE_STATUS);
+    let all = |sets: Vec<StatusSet>| sets.into_iter().fold(StatusSet::EMPTY, StatusSet::and);
     let breaker = Breaker {
         enabled: at.field_or("enabled", base.enabled, &Flag),
+        mode: at.field_or("mode", base.mode, &MODES),
+        stance: at.field_or("state", base.stance, &STANCES),
         window: at.field_or("window", base.window, &DurationIn(limits::WINDOW)),
         min_requests: at.field_or("min_requests", base.min_requests, &calls),
         consecutive_failures: at.field_or("consecutive_failures", base.consecutive_failures, &calls),
         failure_rate: at.field_or("failure_rate", base.failure_rate, &Share),
+        failure_statuses: at
+            .list_up_to("failure_statuses", limits::STATUSES, &failures)
+            .map_or(base.failure_statuses, all),
+        outlier_sigma: at.field_or("outlier_sigma", base.outlier_sigma, &NumberIn(limits::OUTLIER_SIGMA)),
+        slow_call: at.field("slow_call", &DurationIn(limits::SLOW_CALL)).or(base.slow_call),
         open_for: at.field_or("open_for", base.open_for, &open),
         max_open_for: at.field_or("max_open_for", base.max_open_for, &open),
         half_open_probes: at.field_or(
@@ -224,11 +242,19 @@ fn breaker(at: &mut Cursor<'_>, base: &Breaker) -> Breaker {
             &CountIn(limits::HALF_OPEN_PROBES),
         ),
         fallback: at.field_or("fallback", base.fallback, &FALLBACKS),
+        answer: at.section_if_written("answer", answer).or_else(|| base.answer.clone()),
+        fleet_hint: at.field_or("fleet_hint", base.fleet_hint, &Flag),
     };
     at.at_most(&open, ("open_for", &breaker.open_for), ("max_open_for", &breaker.max_open_for));
-    at.later_at_all("outlier_sigma");
-    at.later_at_all("slow_call");
     breaker
+}
+
+fn answer(at: &mut Cursor<'_>) -> Answer {
+    Answer {
+        status: at.field("status", &forms::ANSWER_STATUS).unwrap_or(503),
+        content_type: at.field("content_type", &forms::CONTENT_TYPE).unwrap_or_else(|| "text/plain".into()),
+        body: at.field("body", &forms::ANSWER_BODY).unwrap_or_default(),
+    }
 }
 
 fn release(at: &mut Cursor<'_>, base: &Release) -> Release {
@@ -255,6 +281,18 @@ const ETAGS: OneOf<Etag> = OneOf { words: &[("off", Etag::Off), ("generate", Eta
 
 const SET_COOKIES: OneOf<SetCookie> =
     OneOf { words: &[("refuse", SetCookie::Refuse), ("store", SetCookie::Store)], later: &[] };
+
+const MODES: OneOf<Mode> = OneOf { words: &[("hard", Mode::Hard), ("gradual", Mode::Gradual)], later: &[] };
+
+pub(super) const STANCES: OneOf<Stance> = OneOf {
+    words: &[
+        ("auto", Stance::Auto),
+        ("open", Stance::Open),
+        ("closed", Stance::Closed),
+        ("observe", Stance::Observe),
+    ],
+    later: &[],
+};
 
 const FALLBACKS: OneOf<Fallback> =
     OneOf { words: &[("stale", Fallback::Stale), ("error", Fallback::Error)], later: &[] };

@@ -6,9 +6,9 @@ mod robustness;
 
 use super::plan::*;
 use super::*;
-use crate::http::StoringPolicy;
 use crate::http::key::{BodySpec, Identity, KeySpec, QuerySpec};
 use crate::http::storing::SetCookie;
+use crate::http::{StatusSet, StoringPolicy};
 use std::time::Duration;
 
 fn secs(seconds: u64) -> Duration {
@@ -26,6 +26,7 @@ fn stated_defaults() -> Plan {
         l1: L1 { ttl: Duration::from_millis(100), max_bytes: 64 << 20, max_object_bytes: 256 << 10 },
         l2: None,
         refresh: None,
+        admin_path: None,
         max_waiters: 16_384,
         rules: Vec::new(),
         default_rule: Rule {
@@ -69,14 +70,21 @@ fn stated_defaults() -> Plan {
             },
             breaker: Breaker {
                 enabled: true,
+                mode: Mode::Hard,
+                stance: Stance::Auto,
                 window: secs(10),
-                min_requests: 20,
+                min_requests: 40,
                 consecutive_failures: 5,
-                failure_rate: 0.5,
+                failure_rate: 0.25,
+                failure_statuses: StatusSet::FAILURES,
+                outlier_sigma: 3.0,
+                slow_call: None,
                 open_for: secs(5),
                 max_open_for: secs(300),
                 half_open_probes: 3,
                 fallback: Fallback::Stale,
+                answer: None,
+                fleet_hint: false,
             },
         },
     }
@@ -105,9 +113,10 @@ fn the_defaults_written_out_change_nothing() {
                     "body": {"methods": [], "max_bytes": "64KiB"}}},
             "coalesce": {"scope": "fleet", "wait_timeout": "5s", "lease": "2s", "max_waiters": 1024,
                 "overflow": "upstream", "detach": false, "release": {}},
-            "breaker": {"enabled": true, "window": "10s", "min_requests": 20, "consecutive_failures": 5,
-                "failure_rate": 0.5, "open_for": "5s", "max_open_for": "5m", "half_open_probes": 3,
-                "fallback": "stale"}
+            "breaker": {"enabled": true, "mode": "hard", "state": "auto", "window": "10s", "min_requests": 40,
+                "consecutive_failures": 5, "failure_rate": 0.25, "outlier_sigma": 3, "open_for": "5s",
+                "max_open_for": "5m", "half_open_probes": 3, "fallback": "stale", "fleet_hint": false,
+                "failure_statuses": ["5xx"]}
         },
         "rules": []}"#;
     assert_eq!(plan(text), stated_defaults());
@@ -213,7 +222,7 @@ fn a_rule_builds_on_defaults_field_by_field() {
             "cache": {"default_ttl": "7s", "key": {"headers": ["Accept-Language"], "query": {"ignore": ["utm_*"]},
                 "identity": {"header": "Authorization"}}},
             "coalesce": {"lease": "20s", "release": {"parallel": 7}},
-            "breaker": {"failure_rate": 0.25}},
+            "breaker": {"failure_statuses": ["5xx", 429], "failure_rate": 0.5, "slow_call": "2s", "answer": {"status": "200", "body": "later"}}},
         "rules": [
             {"name": "plain"},
             {"name": "own", "rollout": 100,
@@ -221,7 +230,8 @@ fn a_rule_builds_on_defaults_field_by_field() {
                        "path": {"template": "/users/{id}/"}, "methods": ["get", "HEAD"]},
              "cache": {"enabled": false, "key": {"headers": [], "cookies": ["Sid"], "identity": {"cookie": "Sid"}}},
              "coalesce": {"scope": "off", "overflow": "refuse", "detach": true, "release": {"parallel": 1}},
-             "breaker": {"fallback": "error"}}]}"#,
+             "breaker": {"fallback": "error", "mode": "gradual", "state": "observe", "failure_statuses": [418, "429"],
+                         "answer": {"content_type": "text/html", "body": "<p>"}, "fleet_hint": true}}]}"#,
     );
     let [plain, own] = &plan.rules[..] else { panic!("two rules") };
     let default = &plan.default_rule;
@@ -245,7 +255,22 @@ fn a_rule_builds_on_defaults_field_by_field() {
         Coalesce { scope: Scope::Off, overflow: Overflow::Refuse, detach: true, release, ..default.coalesce };
     assert_eq!(own.coalesce, coalesce);
     assert_eq!(default.coalesce.release.parallel, Some(7));
-    assert_eq!(own.breaker, Breaker { fallback: Fallback::Error, ..default.breaker });
+    let answer = |status, content_type: &str, body: &str| {
+        Some(Answer { status, content_type: content_type.into(), body: body.into() })
+    };
+    let breaker = Breaker {
+        fallback: Fallback::Error,
+        mode: Mode::Gradual,
+        stance: Stance::Observe,
+        failure_statuses: StatusSet::EMPTY.with(429).with(418),
+        answer: answer(503, "text/html", "<p>"),
+        fleet_hint: true,
+        ..default.breaker.clone()
+    };
+    assert_eq!(own.breaker, breaker);
+    assert_eq!(default.breaker.failure_statuses, StatusSet::FAILURES.with(429));
+    assert_eq!(default.breaker.answer, answer(200, "text/plain", "later"));
+    assert_eq!((default.breaker.failure_rate, default.breaker.slow_call), (0.5, Some(secs(2))));
 }
 
 #[test]

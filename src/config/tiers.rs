@@ -18,13 +18,22 @@ pub(super) fn plan(at: &mut Cursor<'_>) -> Plan {
     let l1 = at.section("l1", l1);
     let l2 = redis_tiers(at);
     let refresh = at.section("refresh", |at| at.field("cluster", &forms::CLUSTER));
-    at.section("admin", |at| at.later_at_all("path"));
+    let admin_path = at.section("admin", |at| at.field("path", &forms::ADMIN_PATH));
     let all_waiters = CountIn(limits::ALL_WAITERS);
     let max_waiters = at.field_or("max_waiters", defaults::ALL_WAITERS, &all_waiters);
     let l2_timeout = l2.as_ref().map(|l2| l2.timeout);
     let policy = at.section("defaults", |at| Policy::read(at, &Policy::shipped(), l2_timeout));
     let rules = rules::rules(at, &policy, l2_timeout);
-    Plan { namespace, l1, l2, refresh, max_waiters, rules, default_rule: rules::default_rule(policy) }
+    Plan {
+        namespace,
+        l1,
+        l2,
+        refresh,
+        admin_path,
+        max_waiters,
+        rules,
+        default_rule: rules::default_rule(policy),
+    }
 }
 
 fn l1(at: &mut Cursor<'_>) -> L1 {

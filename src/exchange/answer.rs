@@ -4,6 +4,7 @@
 //! those the stored response came with. Refusals are made in the form of entries, so that a flight's waiters get
 //! them like any other answer.
 
+use crate::config::plan;
 use crate::flight::{Answer, Origin};
 use crate::http::cache_status::{CacheStatus, Fwd};
 use crate::http::key::Key;
@@ -89,7 +90,11 @@ fn cache_status(entry: &Entry<'_>, how: Served, now: Wall) -> CacheStatus {
             ..none
         },
         Origin::StaleOnOpen => {
-            CacheStatus { hit: true, ttl, collapsed, detail: Some(Reason::BreakerOpen.word()), ..none }
+            let why = match how.why {
+                Reason::Shed | Reason::BreakerForced => how.why,
+                _ => Reason::BreakerOpen,
+            };
+            CacheStatus { hit: true, ttl, collapsed, detail: Some(why.word()), ..none }
         }
         // Neither a hit nor forwarded.
         Origin::Refused => CacheStatus { detail: Some(how.why.word()), ..none },
@@ -104,26 +109,34 @@ fn cache_status(entry: &Entry<'_>, how: Served, now: Wall) -> CacheStatus {
     }
 }
 
-/// The circuit is open and there is no copy: 503, and when to come again (RFC 9110 §15.6.4, RFC 9209 §2.1.1).
-pub(super) fn refusal(key: Option<&Key>, retry_after: Duration, now: Wall) -> Answer {
+/// The circuit is open and there is no copy: the rule's own answer, or 503; and when to come again (RFC 9110 §15.6.4,
+/// RFC 9209 §2.1.1).
+pub(super) fn refusal(
+    key: Option<&Key>,
+    why: Reason,
+    retry_after: Duration,
+    own_answer: Option<&plan::Answer>,
+    now: Wall,
+) -> Answer {
     // Rounded up: whoever comes back after the stated time must not be too early.
     let mut seconds = itoa::Buffer::new();
     let seconds = seconds.format(retry_after.as_millis().div_ceil(1_000).max(1));
     let mut proxy_status = Vec::new();
-    ProxyError::DestinationUnavailable.write("circuit open", &mut proxy_status);
-    own(
-        key,
-        503,
-        &[
-            (b"retry-after", seconds.as_bytes()),
-            (b"proxy-status", &proxy_status),
-            (b"cache-control", b"no-store"),
-            (b"content-type", b"text/plain"),
-        ],
-        b"The upstream is failing and nothing stored can stand in. Try again later.\n",
-        now,
-    )
+    let details = if why == Reason::Shed { "load is shed" } else { "circuit open" };
+    ProxyError::DestinationUnavailable.write(details, &mut proxy_status);
+    let (status, content_type, body) = own_answer.map_or((503, "text/plain", REFUSED), |answer| {
+        (answer.status, answer.content_type.as_str(), answer.body.as_str())
+    });
+    let fields: [(&[u8], &[u8]); 4] = [
+        (b"retry-after", seconds.as_bytes()),
+        (b"proxy-status", &proxy_status),
+        (b"cache-control", b"no-store"),
+        (b"content-type", content_type.as_bytes()),
+    ];
+    own(key, status, &fields, body.as_bytes(), now)
 }
+
+const REFUSED: &str = "The upstream is failing and nothing stored can stand in. Try again later.\n";
 
 /// As many wait as may, and the rule spares the upstream the rest: 503, and to come again in a second, when those who
 /// wait will have their answer.

@@ -80,6 +80,26 @@ pub enum Lookup {
     Unavailable,
 }
 
+/// What may stand in for an upstream that is not asked.
+#[derive(Clone, Debug, Default)]
+pub struct Stock {
+    /// What L1 holds.
+    pub in_l1: Option<Held>,
+    /// What was received up to then may not stand in.
+    pub changed_at: Wall,
+}
+
+/// What the breaker said.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The reason.
+    pub why: Reason,
+    /// When to come again.
+    pub retry_after: Duration,
+    /// What there is instead.
+    pub stock: Stock,
+}
+
 /// A response's head, read.
 #[derive(Clone, Debug)]
 pub struct Head {
@@ -110,8 +130,12 @@ pub enum Event {
     Again,
     /// The breaker lets it pass, or there is none.
     Admitted(Option<Permit>),
-    /// The breaker is open, for about as long; this is what L1 holds, and what was received up to then may not stand in.
-    Refused(Duration, Option<Held>, Wall),
+    /// The breaker does not let it pass.
+    Refused(Refusal),
+    /// The breaker might let it pass as a probe, if nothing can answer it meanwhile.
+    Offered(Stock),
+    /// The circuit has opened since it was let pass.
+    Opened(Stock),
     /// The response's head arrived.
     Head(Head),
     /// A piece of the response's body passed.
@@ -139,8 +163,13 @@ pub enum Action {
     Detach(Token),
     /// Another Envoy fetches: answer with `Again` when it is time to look again, and `TimedOut` at the deadline.
     AwaitLease(Token),
-    /// Ask the breaker: answer with `Admitted` or `Refused`.
+    /// Ask the breaker: answer with `Admitted`, `Refused` or `Offered`.
     Admit,
+    /// Ask the breaker for a probe's place: answer with `Admitted` or `Refused`.
+    Probe,
+    /// Have the resource fetched anew in the background as a probe, if the breaker has a place; what is stored was received
+    /// then.
+    Invite(Wall),
     /// Let the request through to the upstream, which is to say whether a stored response still holds, if there is one.
     Forward(Option<Condition>),
     /// Keep the request where it is.

@@ -24,7 +24,7 @@ impl Exchange {
         context: &Context<'_>,
         actions: &mut Vec<Action>,
     ) {
-        let failed = matches!(head.outcome, breaker::Outcome::Failure);
+        let failed = head.outcome.is_failure();
         if head.response.status == 304
             && sent.validates
             && let Some(held) = &held

@@ -18,6 +18,7 @@
 //! Every event is defined in every phase; one that cannot matter there changes nothing.
 
 mod answer;
+mod circuit;
 mod copy;
 mod event;
 mod head;
@@ -32,12 +33,12 @@ mod tests;
 
 pub use answer::{FROM_L1, Served, marked, served, served_until};
 pub use copy::Copy;
-pub use event::{Action, Event, Fetched, Head, Held, Interest, Lookup, Route, Sender};
+pub use event::{Action, Event, Fetched, Head, Held, Interest, Lookup, Refusal, Route, Sender, Stock};
 pub use reply::{Reply, reply};
 pub use reuse::{answers, fits, may_refresh};
 
 use crate::breaker::{self, Permit};
-use crate::config::plan::{Fallback, Rule};
+use crate::config::plan::Rule;
 use crate::flight::{Answer, Origin, Outcome, Token};
 use crate::http::key::{Digest, Key};
 use crate::http::no_vary_search::NoVarySearch;
@@ -242,14 +243,16 @@ impl Exchange {
                 vec![Action::Forward(condition)]
             }
             // ## Asking => Ended: the circuit is open
-            (Phase::Asking { token, held }, Event::Refused(retry_after, in_l1, changed_at)) => {
-                let stale = held.or(in_l1).filter(|_| context.rule.breaker.fallback == Fallback::Stale);
-                let refusal = answer::refusal(self.key(), retry_after, context.now);
-                self.why = Reason::BreakerOpen;
-                match stale.and_then(|held| self.usable_on_error(held, changed_at, context.now)) {
-                    Some(entry) => self.stand_in(token, Origin::StaleOnOpen, entry, refusal),
-                    None => serve_all(token, refusal),
-                }
+            (Phase::Asking { token, held }, Event::Refused(refusal)) => {
+                self.refused(token, held, refusal, context)
+            }
+            // ## Asking => Ended | Asking: the circuit is half-open
+            (Phase::Asking { token, held }, Event::Offered(stock)) => {
+                self.offered(token, held, stock, context)
+            }
+            // ## Fetching => Fetching: the circuit opens
+            (Phase::Fetching { token, held, permit, sent }, Event::Opened(stock)) => {
+                self.opened(token, held, permit, sent, stock, context)
             }
 
             // ## Fetching => Relaying | Copying | Ended
@@ -278,7 +281,7 @@ impl Exchange {
                     return Vec::new();
                 }
                 self.phase = Phase::Relaying;
-                let failed = breaker::is_failure(copy.status());
+                let failed = context.rule.breaker.failure_statuses.is_failure(copy.status());
                 self.release(token, failed.then(|| copy.status()), Reason::TooLarge, context)
             }
             // ## Copying => Ended: the response is complete
@@ -344,6 +347,11 @@ impl Exchange {
     /// Whether the upstream is asked, and no head has come.
     pub fn is_fetching(&self) -> bool {
         matches!(self.phase, Phase::Fetching { .. })
+    }
+
+    /// Whether others may wait for the upstream's answer to it.
+    pub fn leads_a_fetch(&self) -> bool {
+        matches!(self.phase, Phase::Fetching { token: Some(_), .. })
     }
 
     /// Whether the request's answer may be copied, so that its own conditions must not reach the upstream.

@@ -7,13 +7,14 @@ mod table;
 mod validation;
 
 use super::{
-    Action, Context, Event, Exchange, Fetched, Formation, Head, Held, Interest, Lookup, Phase, Route, Sender,
+    Action, Context, Event, Exchange, Fetched, Formation, Head, Held, Interest, Lookup, Phase, Refusal,
+    Route, Sender, Stock,
 };
 use crate::breaker::{self, Admission, Breaker, Permit};
 use crate::config::plan::{Cache, Coalesce, Plan, Rule, Scope};
 use crate::flight::lease::Standing;
 use crate::flight::{Answer, Origin, Outcome, Token};
-use crate::http::{Fields, Reason, RequestHead, ResponseHead, StoringPolicy, key};
+use crate::http::{Fields, Reason, RequestHead, ResponseHead, StatusSet, StoringPolicy, key};
 use crate::store::Entry;
 use crate::store::entry::Meta;
 use crate::time::{Mono, Wall};
@@ -193,11 +194,13 @@ fn found(entry: Held, origin: Origin) -> Event {
     Event::Found(Lookup::Found(entry, origin), Standing::Unasked)
 }
 
+const CALL: breaker::Call = breaker::Call { invited: false, timed: true };
+
 fn permit() -> Permit {
     let mut breaker = Breaker::new(plan().default_rule.breaker);
-    match breaker.admit(Mono(0)) {
+    match breaker.admit(CALL, Mono(0), 0) {
         Admission::Pass(permit) | Admission::Probe(permit) => permit,
-        Admission::Refuse { .. } => panic!("a new circuit refuses nothing"),
+        Admission::Refuse(_) | Admission::Spared(_) => panic!("a new circuit refuses nothing"),
     }
 }
 
@@ -206,14 +209,24 @@ fn admitted() -> Event {
 }
 
 fn refused() -> Event {
-    Event::Refused(Duration::from_millis(6_001), None, Wall(0))
+    refused_with(Stock::default())
+}
+
+/// The breaker says no, and there is this in L1.
+fn refused_with(stock: Stock) -> Event {
+    let retry_after = Duration::from_millis(6_001);
+    Event::Refused(Refusal { why: Reason::BreakerOpen, retry_after, stock })
+}
+
+fn in_l1(held: Held) -> Stock {
+    Stock { in_l1: Some(held), changed_at: Wall(0) }
 }
 
 /// The upstream's own answer.
 fn head(status: &str, more: &[(&str, &str)]) -> Event {
     let fields = fields(&[&[(":status", status)], more].concat());
     let response = ResponseHead::read(&fields, NOW);
-    let outcome = breaker::Outcome::of_status(response.status);
+    let outcome = breaker::Outcome::of_status(response.status, &StatusSet::FAILURES, Duration::ZERO);
     Event::Head(Head { response, fields, outcome, changed_at: Wall(0) })
 }
 
@@ -252,6 +265,8 @@ fn word(action: &Action) -> String {
         Action::Detach(_) => "detach".into(),
         Action::AwaitLease(_) => "await the lease".into(),
         Action::Admit => "admit".into(),
+        Action::Probe => "probe".into(),
+        Action::Invite(_) => "invite".into(),
         Action::Forward(None) => "forward".into(),
         Action::Forward(Some(_)) => "forward to validate".into(),
         Action::Park => "park".into(),
@@ -285,6 +300,7 @@ fn word(action: &Action) -> String {
             assert_eq!(*place, PLACE);
             "leave".into()
         }
+        Action::Record(_, outcome) if outcome.is_failure() => "record failure".into(),
         Action::Record(_, outcome) => format!("record {outcome:?}").to_lowercase(),
         Action::Remember(Reason::Authorization) => "remember for the authorized".into(),
         Action::Remember(_) => "remember".into(),

@@ -92,7 +92,8 @@ impl Exchange {
         context: &Context<'_>,
     ) -> Action {
         let status = fetched.as_ref().map_or(304, |fetched| fetched.status);
-        let failed = fetched.as_ref().is_none_or(|fetched| breaker::is_failure(fetched.status));
+        let failures = &context.rule.breaker.failure_statuses;
+        let failed = fetched.as_ref().is_none_or(|fetched| failures.is_failure(fetched.status));
         let StandIn { held, changed_at } = stand_in;
         // A refresh is there to find a fresher one, and nobody waits for it.
         let may_stand_in = failed && !self.sender.is_refresh();

@@ -1,7 +1,6 @@
 //! What a waiter does when its flight has ended: it takes the answer, goes alone, or competes for the lead.
 
 use super::{Action, Context, Event, Exchange, Formation, Held, Phase, Route, Sender, answer, serve_all};
-use crate::breaker;
 use crate::config::plan::Overflow;
 use crate::flight::{Origin, Outcome, Token};
 use crate::http::key::Digest;
@@ -23,7 +22,8 @@ impl Exchange {
                     self.takes(answer.origin);
                     return vec![Action::Serve(answer)];
                 }
-                if answer.origin == Origin::Upstream && breaker::is_failure(entry.meta.status) {
+                let failures = &context.rule.breaker.failure_statuses;
+                if answer.origin == Origin::Upstream && failures.is_failure(entry.meta.status) {
                     let status = entry.meta.status;
                     return self
                         .told(Outcome::Answer(answer::failed(self.key(), status, context.now)), context);

@@ -1,24 +1,19 @@
-//! One circuit per rule and upstream cluster, told to the other workers through shared data on the tick.
+//! A request asks the circuit of its rule and upstream cluster, and tells it what became of it.
 
 use super::{Slot, Worker};
-use crate::breaker::{self, Admission, Breaker, Permit, Shared, State, Transition};
-use crate::config::plan::Rule;
-use crate::exchange::Event;
-use crate::host::{Host, Level, StreamId};
+use crate::breaker::{Admission, Call, Outcome, Permit, Refusal, State, Why};
+use crate::config::plan::{Fallback, Rule, Stance};
+use crate::exchange::{self, Event, Sender, Stock};
+use crate::host::{Host, Source, StreamId};
+use crate::http::{Fields, Reason};
 use crate::telemetry::Occurrence;
-use std::collections::BTreeMap;
+use crate::time::Mono;
 
-/// The circuits of one worker.
-#[derive(Default)]
-pub(super) struct Breakers {
-    circuits: Vec<Circuit>,
-    places: BTreeMap<(usize, Vec<u8>), usize>,
-}
-
-struct Circuit {
-    breaker: Breaker,
-    name: String,
-    key: Vec<u8>,
+/// Whose response is under way, for the circuit's sake.
+#[derive(Clone, Copy)]
+pub(super) struct Passing {
+    place: usize,
+    incarnation: u64,
 }
 
 impl<H: Host> Worker<H> {
@@ -33,93 +28,134 @@ impl<H: Host> Worker<H> {
         };
         slot.breaker = Some(place);
         let now = self.host.mono();
-        let Some(circuit) = self.breakers.circuits.get_mut(place) else { return Event::Admitted(None) };
-        let admission = circuit.breaker.admit(now);
-        let state = circuit.breaker.state(now);
-        self.host.annotate(stream, "breaker", state.word());
-        match admission {
-            Admission::Pass(permit) | Admission::Probe(permit) => Event::Admitted(Some(permit)),
-            Admission::Refuse { retry_after } => {
-                let in_l1 = if rule.cache.enabled { self.held_in_l1(slot) } else { None };
-                Event::Refused(retry_after, in_l1, self.mark(slot))
+        self.keep_up(place, now);
+        let Some(circuit) = self.circuits.at(place) else { return Event::Admitted(None) };
+        let (state, stance) = (circuit.breaker.state(now), circuit.breaker.stance(now));
+        self.host.annotate(stream, "breaker", word(state, stance));
+        let may_be_spared = slot.exchange.sender == Sender::Client
+            && slot.exchange.is_cacheable()
+            && rule.breaker.fallback == Fallback::Stale;
+        if state == State::HalfOpen && stance == Stance::Auto && may_be_spared {
+            return Event::Offered(self.stock(slot, rule));
+        }
+        self.ask_circuit(slot, rule, place, now)
+    }
+
+    /// Asks for a place, though the circuit is half-open and nothing else can answer.
+    pub(super) fn probe(&mut self, slot: &mut Slot, rule: &Rule) -> Event {
+        let Some(place) = slot.breaker else { return Event::Admitted(None) };
+        let now = self.host.mono();
+        self.ask_circuit(slot, rule, place, now)
+    }
+
+    fn ask_circuit(&mut self, slot: &Slot, rule: &Rule, place: usize, now: Mono) -> Event {
+        let random = self.chance.bits();
+        let Some(circuit) = self.circuits.at(place) else { return Event::Admitted(None) };
+        circuit.asked_at = now;
+        let invited = matches!(slot.exchange.sender, Sender::Refresh(_));
+        let call = Call { invited, timed: is_timed(slot) };
+        match circuit.breaker.admit(call, now, random) {
+            Admission::Pass(permit) => Event::Admitted(Some(permit)),
+            Admission::Probe(permit) => match self.take_turn(place, permit, now) {
+                Some(permit) => {
+                    self.counters.occurred(Occurrence::BreakerProbed);
+                    Event::Admitted(Some(permit))
+                }
+                None => {
+                    let stock = self.stock(slot, rule);
+                    let retry_after = crate::breaker::SOON;
+                    Event::Refused(exchange::Refusal { why: Reason::BreakerOpen, retry_after, stock })
+                }
+            },
+            Admission::Spared(_) => {
+                self.counters.occurred(Occurrence::BreakerSpared);
+                Event::Admitted(None)
+            }
+            Admission::Refuse(Refusal { why, retry_after }) => {
+                let why = match why {
+                    Why::Open => Reason::BreakerOpen,
+                    Why::Shed => Reason::Shed,
+                    Why::Forced => Reason::BreakerForced,
+                };
+                Event::Refused(exchange::Refusal { why, retry_after, stock: self.stock(slot, rule) })
             }
         }
     }
 
-    fn circuit(&mut self, rule_index: usize, rule: &Rule, cluster: Vec<u8>) -> Option<usize> {
-        let id = (rule_index, cluster);
-        if let Some(place) = self.breakers.places.get(&id) {
-            return Some(*place);
-        }
-        let place = self.breakers.circuits.len();
-        if place >= MAX_CIRCUITS {
-            return None;
-        }
-        let name = format!("{} to {}", rule.name, String::from_utf8_lossy(&id.1));
-        // The record's length stands in the key: workers of versions that write it otherwise do not meet.
-        let key = format!("b{}/{name}", Shared::LEN).into_bytes();
-        let mut breaker = Breaker::new(rule.breaker);
-        if let Some(record) = self.host.shared(&key).and_then(|(bytes, _)| Shared::decode(&bytes)) {
-            breaker.merge(&record, self.host.mono());
-        }
-        self.breakers.circuits.push(Circuit { breaker, name, key });
-        self.breakers.places.insert(id, place);
-        Some(place)
+    /// What may stand in for the upstream.
+    pub(super) fn stock(&self, slot: &Slot, rule: &Rule) -> Stock {
+        let in_l1 = if rule.cache.enabled { self.held_in_l1(slot) } else { None };
+        Stock { in_l1, changed_at: self.mark(slot) }
     }
 
     /// Tells a circuit what became of its permit.
-    pub(super) fn record(&mut self, place: Option<usize>, permit: Permit, outcome: breaker::Outcome) {
-        let Some(circuit) = place.and_then(|place| self.breakers.circuits.get_mut(place)) else { return };
-        let transition = circuit.breaker.record(permit, outcome, self.host.mono(), self.host.random());
-        if let (Some(transition), Some(place)) = (transition, place) {
-            self.announce(place, &transition);
-            self.synchronize(place);
-        }
-    }
-
-    /// On the tick: merges what other workers found out.
-    pub(super) fn synchronize_breakers(&mut self) {
-        for place in 0..self.breakers.circuits.len() {
-            self.synchronize(place);
-        }
-    }
-
-    fn synchronize(&mut self, place: usize) {
-        let Some(circuit) = self.breakers.circuits.get_mut(place) else { return };
-        let stored = self.host.shared(&circuit.key);
-        let record = stored.as_ref().and_then(|(bytes, _)| Shared::decode(bytes));
-        let merged = record.and_then(|record| circuit.breaker.merge(&record, self.host.mono()));
-        if let Some(bytes) =
-            circuit.breaker.publish(record.as_ref()).filter(|_| circuit.breaker.shared() != Shared::INITIAL)
+    pub(super) fn record(&mut self, place: Option<usize>, permit: Permit, outcome: Outcome) {
+        let (now, random) = (self.host.mono(), self.chance.bits());
+        let Some(circuit) = place.and_then(|place| self.circuits.at(place)) else { return };
+        let was_probe = permit.is_probe();
+        let transition = circuit.breaker.record(permit, outcome, now, random);
+        if let Some(place) = place
+            && (transition.is_some() || was_probe)
         {
-            // A lost race is mended on the next tick.
-            let _ = self.host.share(&circuit.key, &bytes, stored.map(|(_, version)| version));
-        }
-        if let Some(transition) = merged {
-            self.announce(place, &transition);
+            self.made(place, transition, now);
         }
     }
 
-    fn announce(&mut self, place: usize, transition: &Transition) {
-        if transition.by_peer {
+    /// A response of the upstream begins that is not over yet.
+    pub(super) fn passes(&mut self, stream: StreamId, place: Option<usize>) {
+        let circuit = place.and_then(|place| Some((place, self.circuits.at(place)?)));
+        if let Some((place, circuit)) = circuit {
+            let incarnation = circuit.breaker.incarnation();
+            self.circuits.passing.insert(stream, Passing { place, incarnation });
+        }
+    }
+
+    /// A stream is over: if the upstream broke its response off, that is a failure.
+    pub(super) fn passed_by(&mut self, stream: StreamId) {
+        let Some(Passing { place, incarnation }) = self.circuits.passing.remove(&stream) else { return };
+        if self.host.response_source(stream) != Source::UpstreamFailure {
             return;
         }
-        let Some(circuit) = self.breakers.circuits.get(place) else { return };
-        let reason = transition.reason.map_or("", |reason| reason.word());
-        let line = format!(
-            "circuit {}: {} -> {} {reason}",
-            circuit.name,
-            transition.from.word(),
-            transition.to.word()
-        );
-        self.host.log(Level::Warn, line.trim_end());
-        match transition.to {
-            State::Open => self.counters.occurred(Occurrence::BreakerOpened),
-            State::Closed => self.counters.occurred(Occurrence::BreakerClosed),
-            State::HalfOpen => {}
+        let (now, random) = (self.host.mono(), self.chance.bits());
+        let Some(circuit) = self.circuits.at(place) else { return };
+        if let Some(transition) = circuit.breaker.broke_off(incarnation, now, random) {
+            self.made(place, Some(transition), now);
         }
+    }
+
+    /// Whether a request that was answered may have the upstream asked in the background.
+    pub(super) fn may_refresh_upstream(&mut self, stream: StreamId, rule_index: usize) -> bool {
+        // As long as all is well, that costs nothing.
+        if !self.circuits.disturbed {
+            return true;
+        }
+        let cluster = self.host.upstream_cluster(stream);
+        let now = self.host.mono();
+        self.circuits.known(rule_index, cluster).is_none_or(|circuit| circuit.breaker.invites(now))
     }
 }
 
-/// Clusters come from Envoy's configuration, but a route may let a header name them.
-const MAX_CIRCUITS: usize = 1_024;
+/// What access logs and spans are told.
+fn word(state: State, stance: Stance) -> &'static str {
+    match (stance, state) {
+        (Stance::Auto, state) => state.word(),
+        (Stance::Open, _) => "forced-open",
+        (Stance::Closed, _) => "forced-closed",
+        (Stance::Observe, State::Closed) => "observed-closed",
+        (Stance::Observe, State::Open) => "observed-open",
+        (Stance::Observe, State::HalfOpen) => "observed-half-open",
+        (Stance::Observe, State::Shedding) => "observed-shedding",
+    }
+}
+
+/// A large body is as slow as its client; a small one is there when the request is.
+fn is_timed(slot: &Slot) -> bool {
+    let length = |fields: &Fields| {
+        std::str::from_utf8(fields.get(b"content-length")?).ok()?.trim().parse::<u64>().ok()
+    };
+    !slot.exchange.request.has_body
+        || length(&slot.exchange.fields).is_some_and(|length| length <= SMALL_BODY)
+}
+
+/// In bytes.
+const SMALL_BODY: u64 = 16 * 1024;

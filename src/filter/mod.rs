@@ -11,10 +11,14 @@
 mod bodies;
 mod breakers;
 pub mod bridge;
+mod chance;
+mod circuits;
 mod flights;
+mod hints;
 mod hot;
 mod leases;
 mod lookups;
+mod operator;
 mod parts;
 mod refreshes;
 mod releases;
@@ -59,8 +63,9 @@ pub struct Worker<H: Host> {
     retyped: retyped::Retyped,
     refreshes: refreshes::Refreshes,
     bodies: bodies::Bodies,
-    chance: Chance,
-    breakers: breakers::Breakers,
+    chance: chance::Chance,
+    circuits: circuits::Circuits,
+    operator: operator::Operator,
     counters: Counters,
     next_tick: Mono,
 }
@@ -102,7 +107,9 @@ impl<H: Host> Worker<H> {
             retyped: retyped::Retyped::new(hasher.clone()),
             refreshes: refreshes::Refreshes::new(&host),
             bodies: bodies::Bodies::default(),
-            chance: Chance(host.random()),
+            chance: chance::Chance::new(host.random()),
+            circuits: circuits::Circuits::new(hasher.clone()),
+            operator: operator::Operator::default(),
             streams: hashbrown::HashMap::with_hasher(hasher),
             flights: flights::Flights::default(),
             leases: leases::Leases::new(host.random(), rules.len()),
@@ -110,7 +117,6 @@ impl<H: Host> Worker<H> {
             releases: releases::Lanes::default(),
             tasks: tasks::Tasks::default(),
             tiers: tiers::Tiers::new(&plan),
-            breakers: breakers::Breakers::default(),
             counters,
             plan,
             host,
@@ -169,6 +175,7 @@ impl<H: Host> Worker<H> {
             Action::Detach(token) => return self.detach(stream, slot, rule, token),
             Action::AwaitLease(token) => self.await_lease(stream, slot, rule, token),
             Action::Admit => return Some(self.admit(stream, slot, rule)),
+            Action::Probe => return Some(self.probe(slot, rule)),
             Action::Forward(condition) => {
                 self.forward(stream, slot, condition.as_ref(), at);
                 *flow = Flow::Continue;
@@ -207,7 +214,7 @@ impl<H: Host> Worker<H> {
                 }
             }
             Action::Discard(at) => self.discard(at, slot.exchange.key()?.digest()),
-            Action::Refresh(known) => self.refresh_for(slot, known),
+            Action::Refresh(known) | Action::Invite(known) => self.refresh_for(stream, slot, known),
             Action::Refetch => {
                 *flow = Flow::Pause;
                 self.refetch(stream, &slot.exchange.fields);
@@ -331,6 +338,7 @@ impl<H: Host> Worker<H> {
         if self.queue.is_none() {
             let name = format!("breakwater/{:016x}{:016x}", self.host.random(), self.host.random());
             self.queue = self.host.open_queue(&name);
+            self.queue.into_iter().for_each(|queue| self.enlist(queue));
         }
         self.queue.map(|queue| WorkerId(queue.0))
     }
@@ -355,11 +363,11 @@ impl<H: Host> Role for Worker<H> {
     }
 
     fn on_request_body(&mut self, stream: StreamId, len: usize, end: bool) -> Flow {
-        self.body_came(stream, len, end)
+        self.command_came(stream, len, end).unwrap_or_else(|| self.body_came(stream, len, end))
     }
 
     fn on_request_trailers(&mut self, stream: StreamId) -> Flow {
-        self.body_ended(stream)
+        self.command_ended(stream).unwrap_or_else(|| self.body_ended(stream))
     }
 
     fn on_response(&mut self, stream: StreamId, end: bool) -> Flow {
@@ -372,20 +380,10 @@ impl<H: Host> Role for Worker<H> {
 
     fn on_gone(&mut self, stream: StreamId) {
         self.bodies.forget(stream);
+        self.operator.forget(stream);
+        self.passed_by(stream);
         self.retyped.take(stream);
         self.drive(stream, Event::Gone, At::Response);
-    }
-}
-
-/// A worker's own chance, without a call to the host each time (SplitMix64).
-struct Chance(u64);
-
-impl Chance {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 

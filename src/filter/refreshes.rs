@@ -45,6 +45,11 @@ impl Refreshes {
         let secret = host.shared(SECRET_KEY).map_or_else(Vec::new, |(secret, _)| secret);
         Self { secret, under_way: BTreeSet::new() }
     }
+
+    /// Known to all workers of this process, and to nobody else.
+    pub(super) fn secret(&self) -> &[u8] {
+        &self.secret
+    }
 }
 
 /// Chooses the process's secret, before the first request.
@@ -72,8 +77,18 @@ impl<H: Host> Worker<H> {
     }
 
     /// Has a key's resource fetched anew, unless that is under way; what is to be replaced was received then.
-    pub(super) fn refresh(&mut self, digest: Digest, request: &Fields, known: Wall) {
-        if !self.can_refresh(request) || self.refreshes.under_way.contains(&digest) {
+    /// Not while the circuit to the upstream is open, or has no place for it.
+    pub(super) fn refresh(
+        &mut self,
+        stream: StreamId,
+        rule_index: usize,
+        (digest, known): (Digest, Wall),
+        request: &Fields,
+    ) {
+        if !self.can_refresh(request)
+            || self.refreshes.under_way.contains(&digest)
+            || !self.may_refresh_upstream(stream, rule_index)
+        {
             return;
         }
         if self.refreshes.under_way.len() >= MAX_UNDER_WAY {
@@ -198,9 +213,9 @@ impl<H: Host> Worker<H> {
     }
 
     /// Has the resource of a request that was answered fetched anew.
-    pub(super) fn refresh_for(&mut self, slot: &Slot, known: Wall) {
+    pub(super) fn refresh_for(&mut self, stream: StreamId, slot: &Slot, known: Wall) {
         if let Some(key) = slot.exchange.key() {
-            self.refresh(key.digest(), &slot.exchange.fields, known);
+            self.refresh(stream, slot.exchange.rule, (key.digest(), known), &slot.exchange.fields);
         }
     }
 }

@@ -56,6 +56,9 @@ impl<H: Host> Worker<H> {
         if end && self.answer_hot(stream, &fields) {
             return Flow::Pause;
         }
+        if let Some(flow) = self.operate(stream, &fields, end) {
+            return flow;
+        }
         let sender = self.unmark(stream, &mut fields);
         let plan = Rc::clone(&self.plan);
         let (method, authority, path) = target(&fields);
@@ -167,7 +170,7 @@ impl<H: Host> Worker<H> {
         }
         let rule_index = answer.rule;
         self.account(stream, rule_index, Sender::Client, Answered::HitL1);
-        self.refresh_early(rule_index, &entry, fields, now);
+        self.refresh_early(stream, rule_index, &entry, fields, now);
         true
     }
 
@@ -202,9 +205,9 @@ impl<H: Host> Worker<H> {
         let reply = reply(&entry, how, request, fields, now);
         self.answer(stream, reply.status, &reply.fields, &reply.body, At::Request);
         if !entry.is_fresh(now) && entry.is_within_refresh(now) {
-            self.refresh(key.digest(), fields, entry.meta.received_at);
+            self.refresh(stream, rule_index, (key.digest(), entry.meta.received_at), fields);
         } else {
-            self.refresh_early(rule_index, &entry, fields, now);
+            self.refresh_early(stream, rule_index, &entry, fields, now);
         }
         if entry.selecting.is_empty() {
             self.remember_hot(rule_index, key, fields, self.tiers.geometry.slot(key.digest()));
@@ -213,10 +216,18 @@ impl<H: Host> Worker<H> {
     }
 
     /// Has what will be stale soon fetched anew, by chance (`store::early`).
-    fn refresh_early(&mut self, rule_index: usize, entry: &Entry<'_>, fields: &Fields, now: Wall) {
+    fn refresh_early(
+        &mut self,
+        stream: StreamId,
+        rule_index: usize,
+        entry: &Entry<'_>,
+        fields: &Fields,
+        now: Wall,
+    ) {
         let beta = rule(&self.plan, rule_index).cache.early_refresh;
         if beta > 0.0 && self.can_refresh(fields) && early::is_due(entry, beta, self.chance.bits(), now) {
-            self.refresh(Digest::first_of(&blake3::hash(entry.key)), fields, entry.meta.received_at);
+            let digest = Digest::first_of(&blake3::hash(entry.key));
+            self.refresh(stream, rule_index, (digest, entry.meta.received_at), fields);
         }
     }
 

@@ -4,7 +4,7 @@ use super::{At, Worker};
 use crate::breaker;
 use crate::exchange::{Event, Head};
 use crate::host::{Flow, Host, Source, StreamId};
-use crate::http::{Fields, ResponseHead, list};
+use crate::http::{Fields, ResponseHead, list, retry_after};
 
 impl<H: Host> Worker<H> {
     pub(super) fn responded(&mut self, stream: StreamId, end: bool) -> Flow {
@@ -25,13 +25,21 @@ impl<H: Host> Worker<H> {
             self.host.wall(),
         );
         let outcome = match source {
-            Source::UpstreamFailure => breaker::Outcome::Failure,
-            Source::Upstream => breaker::Outcome::of_status(response.status),
+            Source::UpstreamFailure => breaker::Outcome::NONE,
+            Source::Upstream => {
+                let failures = &super::rule(&self.plan, rule_index).breaker.failure_statuses;
+                let again_after =
+                    fields.get(b"retry-after").and_then(|v| retry_after::parse(v, self.host.wall()));
+                breaker::Outcome::of_status(response.status, failures, again_after.unwrap_or_default())
+            }
             Source::Local | Source::Own => breaker::Outcome::Abandoned,
         };
-        let may_need_copy = outcome == breaker::Outcome::Failure || response.status == 304;
+        let may_need_copy = outcome.is_failure() || response.status == 304;
         let slot = self.streams.get(&stream).filter(|_| may_need_copy);
         let changed_at = slot.map(|slot| self.mark(slot)).unwrap_or_default();
+        if !end && outcome == breaker::Outcome::Success {
+            self.passes(stream, self.streams.get(&stream).and_then(|slot| slot.breaker));
+        }
         let head = Head { response, fields, outcome, changed_at };
         let flow = self.drive(stream, Event::Head(head), At::Response);
         if end && flow == Flow::Continue {
@@ -55,6 +63,9 @@ impl<H: Host> Worker<H> {
     }
 
     pub(super) fn passed(&mut self, stream: StreamId, len: usize, end: bool) -> Flow {
+        if end {
+            self.circuits.passing.remove(&stream);
+        }
         if !self.streams.contains_key(&stream) {
             return Flow::Continue;
         }

@@ -24,6 +24,8 @@ pub(super) enum Task {
     LetOut(usize),
     /// Requests that waited long enough.
     TimeOut(VecDeque<StreamId>),
+    /// Leaders of fetches through a circuit that has opened.
+    Opened(VecDeque<StreamId>),
     /// Requests whose bodies did not come.
     GiveUpBodies,
     /// Let a waiter take a vacant lead.
@@ -41,6 +43,8 @@ pub(super) enum Task {
     },
     /// Give a lease back.
     Release(Release),
+    /// Tell the fleet of an open circuit: RESP.
+    Hint(Vec<u8>),
     /// Look again whether another Envoy has fetched.
     Look(VecDeque<StreamId>),
     /// Delete a key from L2 and L3.
@@ -123,6 +127,7 @@ impl<H: Host> Worker<H> {
         match message {
             Some(Message::Ended(token, outcome)) => self.told(token, outcome),
             Some(Message::Nudge) => self.tasks.nudged = false,
+            Some(Message::Circuits) => self.woken(),
             None => {}
         }
         self.work();
@@ -168,6 +173,16 @@ impl<H: Host> Worker<H> {
                         self.tasks.queue.push_front(Task::TimeOut(streams));
                     }
                 }
+                Task::Opened(mut streams) => {
+                    while left > 0 {
+                        let Some(stream) = streams.pop_front() else { break };
+                        self.opened(stream);
+                        left = left.saturating_sub(1);
+                    }
+                    if !streams.is_empty() {
+                        self.tasks.queue.push_front(Task::Opened(streams));
+                    }
+                }
                 Task::GiveUpBodies => {
                     let now = self.host.mono();
                     while left > 0 && self.give_up_body(now) {
@@ -189,6 +204,10 @@ impl<H: Host> Worker<H> {
                         self.store(pipeline, commands, release);
                         left = left.saturating_sub(1);
                     }
+                }
+                Task::Hint(pipeline) => {
+                    self.store(pipeline, 1, None);
+                    left = left.saturating_sub(1);
                 }
                 Task::Release(release) => {
                     self.release(release);

@@ -31,7 +31,9 @@ impl<H: Host> Worker<H> {
         self.watch_leases(now);
         self.release_unsure(now);
         self.probe_remote(now);
-        self.synchronize_breakers();
+        self.heed_operators();
+        self.tend_circuits(now);
+        self.ask_fleet(now);
         self.counters.flush(&self.host);
     }
 }

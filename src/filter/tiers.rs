@@ -60,6 +60,8 @@ pub(super) enum Purpose {
     Leave(Release),
     /// Gives a lease back.
     Release,
+    /// Asks which circuits are open elsewhere in the fleet.
+    Hints(Vec<usize>),
     /// Asks whether Redis is back.
     Probe,
 }
@@ -169,6 +171,10 @@ impl<H: Host> Worker<H> {
                 if deleted != Ok(Written::Done) {
                     self.owe(digest);
                 }
+            }
+            Some((Purpose::Hints(places), begun)) => {
+                let answered = self.hinted(&places, answer);
+                self.judge_health(answered, begun);
             }
             Some((Purpose::Probe, begun)) => {
                 let alive = answer.is_some_and(|answer| remote::read_lookup(answer, None).is_ok());

@@ -17,12 +17,18 @@ pub enum Message {
     Nudge,
     /// A flight ended.
     Ended(Token, Outcome),
+    /// A circuit has made a transition.
+    Circuits,
 }
 
 impl Message {
     /// The bytes to enqueue.
     pub fn encode(&self) -> Vec<u8> {
-        let Self::Ended(token, outcome) = self else { return vec![NUDGE] };
+        let (token, outcome) = match self {
+            Self::Nudge => return vec![NUDGE],
+            Self::Circuits => return vec![CIRCUITS],
+            Self::Ended(token, outcome) => (token, outcome),
+        };
         let mut out = vec![ENDED];
         out.extend_from_slice(&token.0.to_le_bytes());
         encode_outcome(outcome, &mut out);
@@ -32,14 +38,15 @@ impl Message {
     /// Reads a message; `None` if it is of no known form.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
-        if *kind == NUDGE {
-            return Some(Self::Nudge);
+        match *kind {
+            NUDGE => Some(Self::Nudge),
+            CIRCUITS => Some(Self::Circuits),
+            ENDED => {
+                let (token, rest) = rest.split_first_chunk::<8>()?;
+                Some(Self::Ended(Token(u64::from_le_bytes(*token)), decode_outcome(rest)?))
+            }
+            _ => None,
         }
-        if *kind != ENDED {
-            return None;
-        }
-        let (token, rest) = rest.split_first_chunk::<8>()?;
-        Some(Self::Ended(Token(u64::from_le_bytes(*token)), decode_outcome(rest)?))
     }
 }
 
@@ -117,6 +124,7 @@ fn decode_origin(origin: u8, status: u16) -> Option<Origin> {
 
 const NUDGE: u8 = 0;
 const ENDED: u8 = 1;
+const CIRCUITS: u8 = 2;
 const ANSWER: u8 = 0;
 const ALONE: u8 = 1;
 const LOST: u8 = 2;

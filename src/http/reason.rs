@@ -72,11 +72,15 @@ pub enum Reason {
     UpstreamFailed,
     /// The circuit to the upstream is open.
     BreakerOpen,
+    /// The circuit sheds a share of the requests, and this one is in it.
+    Shed,
+    /// An operator has opened the circuit.
+    BreakerForced,
 }
 
 impl Reason {
     /// All reasons, for metrics that are defined ahead.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::Disabled,
         Self::Method,
         Self::RequestBody,
@@ -106,6 +110,8 @@ impl Reason {
         Self::TooManyWaiters,
         Self::UpstreamFailed,
         Self::BreakerOpen,
+        Self::Shed,
+        Self::BreakerForced,
     ];
 
     /// The word; a token of RFC 8941, lower case with hyphens.
@@ -140,6 +146,8 @@ impl Reason {
             Self::TooManyWaiters => "too-many-waiters",
             Self::UpstreamFailed => "upstream-failed",
             Self::BreakerOpen => "breaker-open",
+            Self::Shed => "shed",
+            Self::BreakerForced => "breaker-forced",
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod early;
 pub mod entry;
 pub mod health;
+pub mod hints;
 pub mod l1;
 pub mod leases;
 pub mod remote;

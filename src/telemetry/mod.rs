@@ -3,6 +3,7 @@
 //! Everything is counted in the VM and handed to Envoy on the tick: a request costs no host call here. Names are
 //! `breakwater.<what>.<kind>.rule.<rule>`; Envoy's `stats_tags` turn the last parts into labels.
 
+use crate::breaker::Cause;
 use crate::host::{Host, MetricId, MetricKind};
 use crate::http::Reason;
 
@@ -100,13 +101,19 @@ pub enum Occurrence {
     BreakerOpened,
     /// A circuit closed.
     BreakerClosed,
+    /// A request went as a probe.
+    BreakerProbed,
+    /// A request went that a circuit would have refused if it were not only watched.
+    BreakerSpared,
+    /// A circuit that is closed here was found open elsewhere in the fleet.
+    BreakerHinted,
     /// A resource was changed by an unsafe request.
     Invalidated,
 }
 
 impl Occurrence {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::FlightLed,
         Self::FlightLost,
         Self::LeaseTaken,
@@ -126,6 +133,9 @@ impl Occurrence {
         Self::L2Up,
         Self::BreakerOpened,
         Self::BreakerClosed,
+        Self::BreakerProbed,
+        Self::BreakerSpared,
+        Self::BreakerHinted,
         Self::Invalidated,
     ];
 
@@ -151,6 +161,9 @@ impl Occurrence {
             Self::L2Up => "breakwater.l2.up",
             Self::BreakerOpened => "breakwater.breaker.opened",
             Self::BreakerClosed => "breakwater.breaker.closed",
+            Self::BreakerProbed => "breakwater.breaker.probed",
+            Self::BreakerSpared => "breakwater.breaker.spared",
+            Self::BreakerHinted => "breakwater.breaker.hinted",
             Self::Invalidated => "breakwater.invalidated",
         }
     }
@@ -161,8 +174,11 @@ impl Occurrence {
 pub struct Counters {
     answered: Vec<Counter>,
     reasons: Vec<Counter>,
+    transitions: Vec<Counter>,
     occurrences: Vec<Counter>,
     waiters: Gauge,
+    /// Circuits that are open, half-open and shedding.
+    circuits: [Gauge; 3],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -187,12 +203,17 @@ impl Counters {
             |what: &str, word: &str, rule: &str| define(&format!("breakwater.{what}.{word}.rule.{rule}"));
         let requests =
             |rule: &&str| Answered::ALL.map(|answered| per_rule("requests", answered.word(), rule));
+        let transitions = |rule: &&str| Cause::ALL.map(|cause| per_rule("transitions", cause.word(), rule));
+        let gauge = |name: &str| Gauge { metric: host.metric(MetricKind::Gauge, name), now: 0, told: 0 };
         let reasons = |rule: &&str| Reason::ALL.map(|reason| per_rule("reasons", reason.word(), rule));
         Self {
             answered: rules.iter().flat_map(requests).collect(),
             reasons: rules.iter().flat_map(reasons).collect(),
+            transitions: rules.iter().flat_map(transitions).collect(),
             occurrences: Occurrence::ALL.map(|occurrence| define(occurrence.stat())).to_vec(),
-            waiters: Gauge { metric: host.metric(MetricKind::Gauge, "breakwater.waiters"), now: 0, told: 0 },
+            waiters: gauge("breakwater.waiters"),
+            circuits: ["open", "half-open", "shedding"]
+                .map(|state| gauge(&format!("breakwater.circuits.{state}"))),
         }
     }
 
@@ -204,6 +225,18 @@ impl Counters {
     /// A request was not answered from the store, or a response not stored, because.
     pub fn because(&mut self, rule: usize, reason: Reason) {
         count(&mut self.reasons, place(rule, &Reason::ALL, reason));
+    }
+
+    /// A rule's circuit made a transition.
+    pub fn transition(&mut self, rule: usize, cause: Cause) {
+        count(&mut self.transitions, place(rule, &Cause::ALL, cause));
+    }
+
+    /// So many circuits of this worker are open, half-open and shedding now.
+    pub fn circuits(&mut self, disturbances: [usize; 3]) {
+        for (gauge, now) in self.circuits.iter_mut().zip(disturbances) {
+            gauge.now = i64::try_from(now).unwrap_or(i64::MAX);
+        }
     }
 
     /// Something happened.
@@ -222,13 +255,15 @@ impl Counters {
 
     /// Hands over what was counted.
     pub fn flush(&mut self, host: &impl Host) {
-        for counter in self.answered.iter_mut().chain(&mut self.reasons).chain(&mut self.occurrences) {
+        let per_rule = self.answered.iter_mut().chain(&mut self.reasons).chain(&mut self.transitions);
+        for counter in per_rule.chain(&mut self.occurrences) {
             let pending = std::mem::take(&mut counter.pending);
             if let (Some(metric), Ok(pending @ 1..)) = (counter.metric, i64::try_from(pending)) {
                 host.add(metric, pending);
             }
         }
         self.waiters.tell(host);
+        self.circuits.iter_mut().for_each(|gauge| gauge.tell(host));
     }
 }
 

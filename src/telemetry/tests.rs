@@ -54,7 +54,9 @@ const VMS: i64 = 3;
 fn all_stats_stand_at_zero_from_the_start() {
     let metrics = shown(|_, _| {}).metrics(0);
     assert!(metrics.iter().all(|(_, value)| *value == 0));
-    let expected = RULES.len() * (Answered::ALL.len() + Reason::ALL.len()) + Occurrence::ALL.len() + 1;
+    let expected = RULES.len() * (Answered::ALL.len() + Reason::ALL.len() + Cause::ALL.len())
+        + Occurrence::ALL.len()
+        + 4;
     assert_eq!(metrics.len(), expected);
 }
 
@@ -81,7 +83,9 @@ fn what_is_counted_shows_under_its_own_name_and_no_other() {
 fn everything_countable_has_a_counter_of_its_own() {
     let world = shown(|counters, host| {
         counters.waiting(1, host);
+        counters.circuits([1; 3]);
         for rule in 0..RULES.len() {
+            Cause::ALL.into_iter().for_each(|cause| counters.transition(rule, cause));
             Answered::ALL.into_iter().for_each(|answered| counters.answered(rule, answered));
             Reason::ALL.into_iter().for_each(|reason| counters.because(rule, reason));
         }

@@ -1,30 +1,24 @@
 //! Breakwater as it runs in an Envoy of two workers, with the defaults an operator gets.
 //!
-//! Requests fall to either worker by chance. Each worker decides by what it sees; on its tick it reads the record that
-//! they share, takes it over if it is newer, and writes its own if that one is. One worker's tick falls between two of
-//! the other's.
+//! Requests fall to either worker by chance. Each worker decides by what it has seen and by what all had told at its last
+//! tick; on its tick it takes over what they share, adds what it has seen, and writes that. One worker's tick falls
+//! between two of the other's. A transition is written at once, and wakes the other worker; so does a probe that goes
+//! alone, before it goes. What nobody has asked for in a second is left alone until somebody does.
 
 use crate::peer::Peer;
-use breakwater::breaker::{Admission, Breaker, Outcome, Permit, Shared, State};
-use breakwater::config::plan::{self, Fallback};
+use breakwater::breaker::{Admission, Breaker, Call, Outcome, Permit, Shared, State, Transition};
+use breakwater::config;
+use breakwater::config::plan;
+use breakwater::host::TICK;
 use breakwater::host::sim::Rng;
-use breakwater::time::Mono;
-use std::time::Duration;
+use breakwater::time::{Mono, millis};
 
 const WORKERS: usize = 2;
-const TICK_MS: u64 = 50;
 
-const POLICY: plan::Breaker = plan::Breaker {
-    enabled: true,
-    window: Duration::from_millis(WINDOW_MS),
-    min_requests: 20,
-    consecutive_failures: 5,
-    failure_rate: 0.5,
-    open_for: Duration::from_millis(OPEN_FOR_MS),
-    max_open_for: Duration::from_secs(300),
-    half_open_probes: 3,
-    fallback: Fallback::Stale,
-};
+/// The defaults.
+fn policy() -> plan::Breaker {
+    config::parse(b"{}").unwrap().default_rule.breaker
+}
 
 /// How long the circuit stays open the first time.
 pub const OPEN_FOR_MS: u64 = 5_000;
@@ -38,7 +32,9 @@ pub struct Ours {
     workers: [Breaker; WORKERS],
     stored: Option<Shared>,
     rng: Rng,
+    /// `u64::MAX` while nothing is to be kept up with.
     next_tick: u64,
+    asked_at: Mono,
     turn: usize,
     /// Eras in which it opened; what two workers do in one era is one opening.
     opened: u64,
@@ -48,13 +44,46 @@ pub struct Ours {
 impl Ours {
     pub fn new(seed: u64) -> Self {
         Self {
-            workers: [Breaker::new(POLICY), Breaker::new(POLICY)],
+            workers: [Breaker::new(policy()), Breaker::new(policy())],
             stored: None,
             rng: Rng::new(seed ^ 0x6272_6561_6b65_7273),
-            next_tick: TICK_MS,
+            next_tick: u64::MAX,
+            asked_at: Mono(0),
             turn: 0,
             opened: 0,
             last_era: 0,
+        }
+    }
+
+    /// Takes over what all know, and tells what one knows, until nothing follows from that.
+    fn synchronize(&mut self, worker: usize, now: Mono) {
+        loop {
+            let random = self.rng.bits();
+            let breaker = &mut self.workers[worker];
+            if let Some(stored) = &self.stored {
+                breaker.merge(stored, now);
+            }
+            let Some(proposal) = breaker.propose(self.stored.as_ref(), now) else { return };
+            self.stored = Shared::decode(&proposal.encode());
+            let Some(transition) = breaker.accepted(proposal, now, random) else { return };
+            self.count(&transition);
+        }
+    }
+
+    fn made(&mut self, worker: usize, transition: Option<Transition>, now: Mono) {
+        if let Some(transition) = &transition {
+            self.count(transition);
+        }
+        self.synchronize(worker, now);
+        if transition.is_some() {
+            self.synchronize(1 - worker, now);
+        }
+    }
+
+    fn count(&mut self, transition: &Transition) {
+        if transition.to == State::Open && transition.era > self.last_era {
+            self.last_era = transition.era;
+            self.opened += 1;
         }
     }
 }
@@ -63,23 +92,35 @@ impl Peer for Ours {
     type Ticket = (usize, Permit);
 
     fn admit(&mut self, now_ms: u64) -> Option<Self::Ticket> {
-        let worker = self.rng.index(WORKERS);
-        match self.workers[worker].admit(Mono(now_ms)) {
-            Admission::Pass(permit) | Admission::Probe(permit) => Some((worker, permit)),
-            Admission::Refuse { .. } => None,
+        let (worker, now) = (self.rng.index(WORKERS), Mono(now_ms));
+        let random = self.rng.bits();
+        self.asked_at = now;
+        if self.next_tick == u64::MAX {
+            self.next_tick = now_ms + 1;
+            (0..WORKERS).for_each(|worker| self.synchronize(worker, now));
+        }
+        if self.workers[worker].state(now) == State::HalfOpen {
+            self.synchronize(worker, now);
+        }
+        match self.workers[worker].admit(Call { invited: false, timed: true }, now, random) {
+            Admission::Pass(permit) => Some((worker, permit)),
+            Admission::Probe(permit) => {
+                // Nobody comes in between here.
+                if permit.has_turn() {
+                    self.synchronize(worker, now);
+                }
+                Some((worker, permit))
+            }
+            Admission::Refuse(_) | Admission::Spared(_) => None,
         }
     }
 
     fn ended(&mut self, (worker, permit): Self::Ticket, ok: bool, _took_ms: u64, now_ms: u64) {
-        let outcome = if ok { Outcome::Success } else { Outcome::Failure };
-        let random = self.rng.bits();
+        let outcome = if ok { Outcome::Success } else { Outcome::NONE };
+        let (random, was_probe) = (self.rng.bits(), permit.is_probe());
         let transition = self.workers[worker].record(permit, outcome, Mono(now_ms), random);
-        if let Some(transition) = transition
-            && transition.to == State::Open
-            && transition.era > self.last_era
-        {
-            self.last_era = transition.era;
-            self.opened += 1;
+        if transition.is_some() || was_probe {
+            self.made(worker, transition, Mono(now_ms));
         }
     }
 
@@ -88,15 +129,16 @@ impl Peer for Ours {
     }
 
     fn tick(&mut self, now_ms: u64) {
-        let worker = &mut self.workers[self.turn];
-        if let Some(stored) = &self.stored {
-            worker.merge(stored, Mono(now_ms));
-        }
-        if worker.publish(self.stored.as_ref()).is_some() {
-            self.stored = Some(worker.shared());
+        let (worker, now) = (self.turn, Mono(now_ms));
+        let random = self.rng.bits();
+        match self.workers[worker].tick(now, random) {
+            Some(transition) => self.made(worker, Some(transition), now),
+            None => self.synchronize(worker, now),
         }
         self.turn = (self.turn + 1) % WORKERS;
-        self.next_tick += TICK_MS / WORKERS as u64;
+        let is_quiet = |breaker: &Breaker| breaker.state(now) == State::Closed && breaker.under_way() == 0;
+        let leaves_alone = now_ms >= self.asked_at.0 + 1_000 && self.workers.iter().all(is_quiet);
+        self.next_tick = if leaves_alone { u64::MAX } else { now_ms + millis(TICK) / WORKERS as u64 };
     }
 
     fn opened(&self) -> u64 {
@@ -105,30 +147,5 @@ impl Peer for Ours {
 
     fn is_open(&self, now_ms: u64) -> bool {
         self.workers.iter().any(|worker| worker.state(Mono(now_ms)) != State::Closed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_one_worker_sees_all_know_within_a_tick_of_each() {
-        let mut peer = Ours::new(1);
-        let bad = |peer: &mut Ours| {
-            let (worker, permit) =
-                std::iter::from_fn(|| peer.admit(100)).find(|(worker, _)| *worker == 0).unwrap();
-            peer.ended((worker, permit), false, 1, 100);
-        };
-        for _ in 0..POLICY.consecutive_failures {
-            bad(&mut peer);
-        }
-        assert_eq!(peer.opened(), 1);
-        while peer.due() <= 100 + 2 * TICK_MS {
-            peer.tick(peer.due());
-        }
-        for _ in 0..100 {
-            assert!(peer.admit(100 + 2 * TICK_MS).is_none());
-        }
     }
 }

@@ -243,8 +243,8 @@ async fn a_high_failure_rate_opens_the_circuit_without_a_row_of_failures() {
         asked += 1;
         assert!(asked < 100, "it never opened");
     }
-    // Not before the twentieth request, soon thereafter.
-    assert!((20..=25).contains(&asked), "{asked}");
+    // Not before the fortieth request, soon thereafter.
+    assert!((40..=45).contains(&asked), "{asked}");
     assert_eq!(origin.total(), asked);
     eventually("it is counted", async || envoy.stat("wasmcustom.breakwater.breaker.opened").await == 1).await;
 }

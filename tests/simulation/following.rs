@@ -68,6 +68,12 @@ impl Judge {
     pub(super) fn follow_heading(&mut self, serial: u64, world: &World) {
         let now = world.now();
         self.headed.insert(serial, (self.order, now));
+        if let Some(flight) = self.flights.get(&serial)
+            && self.terms.breaker
+            && flight.asked.at + self.slow_call() <= now
+        {
+            self.failed_at.insert(flight.asked.envoy, now);
+        }
         let Some(made) = self.made(serial) else { return };
         // What the upstream says of another response is a failure where the plugin cannot ask again.
         if made.status >= 500 || (made.confused && !self.terms.refreshes) {

@@ -33,6 +33,8 @@ pub enum Promise {
     Bounded,
     /// Nobody gets an error for which neither the upstream nor Envoy has given cause.
     Cause,
+    /// An open circuit lets nothing pass, a half-open one a single probe at a time.
+    Circuits,
     /// What the plugin fetches of itself is its own affair: once at a time, and the upstream sees no difference.
     Refreshing,
 }
@@ -87,6 +89,9 @@ pub struct Judge {
     envoys: usize,
     /// Whether Redis is there and well all the time, and no VM dies.
     calm: bool,
+    /// Whether no VM dies, and no Envoy.
+    is_quiet: bool,
+    circuits: BTreeMap<usize, circuits::Said>,
     troubles: Troubles,
     reach: Reach,
     /// Counts happenings: what came before what.
@@ -132,6 +137,8 @@ impl Judge {
             idle: scenario.config.stream_idle_timeout,
             envoys: scenario.config.envoys,
             calm: scenario.terms.l2 && scenario.is_calm(),
+            is_quiet: scenario.is_quiet(),
+            circuits: BTreeMap::new(),
             troubles: scenario.troubles(),
             reach: reach.min(scenario.terms.reach()),
             order: 0,
@@ -194,7 +201,11 @@ impl Judge {
                 self.follow_refresh(client, world)?;
                 self.expect(client, world.now() + self.patience());
             }
-            Happening::Asked(asked) => self.follow_asked(asked, world)?,
+            Happening::Asked(asked) => {
+                self.judge_circuit(&asked)?;
+                self.follow_asked(asked, world)?;
+            }
+            Happening::Logged { envoy, line } => self.follow_line(envoy, &line, world)?,
             Happening::Heading { serial } => self.follow_heading(serial, world),
             Happening::Stopped { serial, stop } => self.follow_stopped(serial, stop, world),
             Happening::Headed(client) => {
@@ -264,6 +275,7 @@ impl Judge {
 }
 
 mod answers;
+mod circuits;
 mod flights;
 mod following;
 mod leases;

@@ -32,6 +32,12 @@ pub struct Terms {
     /// Largest entry in any tier.
     pub max_object_bytes: usize,
     pub breaker: bool,
+    /// Whether a failing upstream is left alone; else it is only watched, or a share of the requests is shed.
+    pub opens: bool,
+    pub sheds: bool,
+    /// What is too slow, where it is not learnt.
+    pub slow_call: Option<Duration>,
+    pub fleet_hint: bool,
     pub stale_if_error: Duration,
     /// Whether what is stale, or soon will be, is fetched anew in the background.
     pub refreshes: bool,
@@ -120,6 +126,10 @@ impl Scenario {
             l1_max_bytes: L1_MAX_BYTES,
             max_object_bytes: *rng.pick(&[1 << 14, 1 << 18, 1 << 18]).unwrap(),
             breaker: rng.chance(500),
+            opens: true,
+            sheds: false,
+            slow_call: None,
+            fleet_hint: false,
             stale_if_error: *rng.pick(&[Duration::ZERO, Duration::from_secs(3_600)]).unwrap(),
             refreshes: rng.chance(500),
             stale_while_revalidate: Duration::from_secs(*rng.pick(&[0, 0, 2, 60]).unwrap()),
@@ -127,6 +137,16 @@ impl Scenario {
             // L1, and beside it flights and circuits.
             shared_bytes: L1_MAX_BYTES + 64 * 1024,
             message_bytes: 256 * 1024,
+        };
+        // Drawn apart too.
+        let circuit = &mut Rng::new(seed.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        let sheds = circuit.chance(150);
+        let terms = Terms {
+            sheds,
+            opens: !sheds && circuit.chance(900),
+            slow_call: *circuit.pick(&[None, None, Some(MS * 150), Some(MS * 1_000)]).unwrap(),
+            fleet_hint: circuit.chance(500),
+            ..terms
         };
         let kinds = kinds(rng);
         let sick = rng.chance(500);
@@ -147,6 +167,11 @@ impl Scenario {
         let mut acts = waves(rng, &config, &kinds);
         mishaps::add(rng, &config, &mut acts);
         Self { config, terms, kinds, health, acts }
+    }
+
+    /// Whether no VM dies, and no Envoy.
+    pub fn is_quiet(&self) -> bool {
+        self.acts.iter().all(|(_, act)| matches!(act, Act::Request { .. } | Act::Befall(_)))
     }
 
     /// Whether nothing but the upstream and the clients go wrong.

@@ -19,7 +19,7 @@ fn the_wall_holds() {
 #[test]
 fn the_seeds_try_everything() {
     let mut sums = BTreeMap::new();
-    for seed in 0..300 {
+    for seed in 0..600 {
         let world = run(seed, worker, |_| Reach::Fleet, false).expect("a seed that holds");
         assert_eq!(world.late_actions(), 0, "seed {seed}: who is gone is not answered");
         for (name, value) in (0..4).flat_map(|envoy| world.metrics(envoy)) {
@@ -43,6 +43,7 @@ fn the_seeds_try_everything() {
         "too-many-waiters",
         "upstream-failed",
         "breaker-open",
+        "shed",
     ];
     let occurrences = [
         "flights.led",
@@ -58,6 +59,9 @@ fn the_seeds_try_everything() {
         "l2.up",
         "breaker.opened",
         "breaker.closed",
+        "breaker.probed",
+        "breaker.spared",
+        "breaker.hinted",
         "invalidated",
         "refreshes.begun",
         "refreshes.failed",
@@ -115,9 +119,21 @@ fn configuration(terms: &Terms) -> String {
                 "detach": terms.detach,
                 "overflow": if terms.refuses { "refuse" } else { "upstream" },
             },
-            "breaker": {"enabled": terms.breaker, "open_for": "500ms", "max_open_for": "4s"},
+            "breaker": {
+                "enabled": terms.breaker,
+                "mode": if terms.sheds { "gradual" } else { "hard" },
+                "state": if terms.opens || terms.sheds { "auto" } else { "observe" },
+                "window": "2s",
+                "min_requests": 10,
+                "open_for": "500ms",
+                "max_open_for": "4s",
+                "fleet_hint": terms.fleet_hint,
+            },
         },
     });
+    if let Some(slow_call) = terms.slow_call {
+        written["defaults"]["breaker"]["slow_call"] = ms(slow_call).into();
+    }
     if let Some(parallel) = terms.parallel {
         written["defaults"]["coalesce"]["release"] = serde_json::json!({"parallel": parallel});
     }

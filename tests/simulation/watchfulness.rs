@@ -5,7 +5,7 @@ use crate::run::{Maker, Reaching, run, run_seeds};
 use crate::scenario::{MARK, Terms};
 use crate::toy::{Flaw, Toy};
 use breakwater::host::sim::SimHost;
-use breakwater::host::{CalloutId, Flow, Host, QueueId, Role, StreamId};
+use breakwater::host::{CalloutId, Flow, Host, Level, QueueId, Role, StreamId};
 
 /// Does nothing at all, but for taking off the mark that is its own.
 struct PassThrough(SimHost);
@@ -136,4 +136,55 @@ notices! {
     the_simulation_notices_the_mark_at_the_upstream: PassesTheMark breaks Refreshing;
     the_simulation_notices_two_refreshes_at_a_time: RefreshesAlways breaks Refreshing;
     the_simulation_notices_a_panic: Panics breaks Manners;
+}
+
+/// Says something of its circuit with each first request of a second, and lets all pass.
+struct Talker(PassThrough, &'static str, u64);
+
+impl Role for Talker {
+    fn on_tick(&mut self) {}
+    fn on_message(&mut self, _: QueueId) {}
+    fn on_callout(&mut self, _: CalloutId, _: Option<Vec<u8>>) {}
+    fn on_request(&mut self, stream: StreamId, end: bool) -> Flow {
+        let second = self.0.0.mono().0 / 1_000;
+        if second > self.2 {
+            self.2 = second;
+            self.0.0.log(Level::Warn, self.1);
+        }
+        self.0.on_request(stream, end)
+    }
+    fn on_response(&mut self, _: StreamId, _: bool) -> Flow {
+        Flow::Continue
+    }
+    fn on_response_body(&mut self, _: StreamId, _: usize, _: bool) -> Flow {
+        Flow::Continue
+    }
+    fn on_gone(&mut self, _: StreamId) {}
+}
+
+#[test]
+fn the_simulation_notices_a_request_that_passes_an_open_circuit() {
+    let maker: Maker = |host, _, _, _| {
+        let line = "circuit default to origin: closed -> open for 900 ms (failure-rate)";
+        Box::new(Talker(PassThrough(host), line, 0))
+    };
+    assert_noticed(Promise::Circuits, |_| Reach::Nowhere, maker);
+}
+
+#[test]
+fn the_simulation_notices_two_probes_at_a_time() {
+    let maker: Maker = |host, _, _, _| {
+        let line = "circuit default to origin: open -> half-open (time-over)";
+        Box::new(Talker(PassThrough(host), line, 0))
+    };
+    assert_noticed(Promise::Circuits, |_| Reach::Nowhere, maker);
+}
+
+#[test]
+fn the_simulation_notices_a_circuit_that_calls_slow_what_is_not() {
+    let maker: Maker = |host, _, _, _| {
+        let line = "circuit default to origin: closed -> open for 1 ms (slow-calls)";
+        Box::new(Talker(PassThrough(host), line, 0))
+    };
+    assert_noticed(Promise::Circuits, |_| Reach::Nowhere, maker);
 }

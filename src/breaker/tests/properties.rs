@@ -1,72 +1,54 @@
-//! What holds whatever happens: to one circuit, and to several that share a record.
+//! What holds whatever happens: to one circuit, and to several that share a value.
 
-use super::super::{Admission, Breaker, Outcome, PROBE_TIMEOUT, Permit, Shared, State};
-use super::POLICY;
-use crate::config::plan;
+use super::super::record::{Record, Stage};
+use super::super::{Admission, Breaker, Call, Cause, Outcome, PROBE_TIMEOUT, Shared, State};
+use super::harness::Workers;
+use super::{CALL, POLICY};
+use crate::config::plan::{self, Mode, Stance};
 use crate::testing::cases;
-use crate::time::{Mono, millis};
+use crate::time::Mono;
 use proptest::prelude::*;
 use std::time::Duration;
 
-#[derive(Clone, Debug)]
-enum Event {
-    Admit,
-    /// The result of the permit at this place (modulo) of those held.
-    Record(usize, Outcome, u64),
-    /// A permit is dropped.
-    Lose(usize),
-    Merge(Shared),
-    Pass(u64),
-}
-
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
-        3 => Just(Outcome::Success),
-        4 => Just(Outcome::Failure),
+        6 => Just(Outcome::Success),
+        4 => (0u64..20).prop_map(|again| Outcome::Failure { again_after: Duration::from_secs(again) }),
         1 => Just(Outcome::Abandoned),
-    ]
-}
-
-fn record(time: impl Strategy<Value = u64>) -> impl Strategy<Value = Shared> {
-    (0u64..30, 0u8..4, time, 0u32..40).prop_map(|(era, opened, until, step)| {
-        let mut bytes = Shared { era, until: Mono(until), step, ..Shared::INITIAL }.encode();
-        bytes[1] = opened;
-        Shared::decode(&bytes).expect("a record")
-    })
-}
-
-fn event(step: u64) -> impl Strategy<Value = Event> {
-    prop_oneof![
-        8 => Just(Event::Admit),
-        8 => (any::<usize>(), outcome(), any::<u64>()).prop_map(|(at, o, random)| Event::Record(at, o, random)),
-        1 => any::<usize>().prop_map(Event::Lose),
-        1 => record(0..=step.saturating_mul(40)).prop_map(Event::Merge),
-        3 => (0..=step).prop_map(Event::Pass),
     ]
 }
 
 /// Small limits, so that a few events go through all states.
 fn policy() -> impl Strategy<Value = plan::Breaker> {
-    (1u32..4, 1u32..6, 1u32..4, 1u64..3_000, 1u64..20_000).prop_map(|(streak, min, probes, open, cap)| {
-        plan::Breaker {
+    let slow = prop::option::of(20u64..2_000);
+    (1u32..4, 1u32..6, 1u32..4, 1u64..3_000, 1u64..20_000, slow, prop::bool::weighted(0.2)).prop_map(
+        |(streak, min, probes, open, cap, slow, gradual)| plan::Breaker {
+            mode: if gradual { Mode::Gradual } else { Mode::Hard },
             consecutive_failures: streak,
             min_requests: min,
             half_open_probes: probes,
-            open_for: Duration::from_millis(open),
+            open_for: Duration::from_millis(open.min(cap)),
             max_open_for: Duration::from_millis(cap),
+            slow_call: slow.map(Duration::from_millis),
             ..POLICY
-        }
-    })
+        },
+    )
 }
 
 fn any_policy() -> impl Strategy<Value = plan::Breaker> {
-    (any::<[u64; 3]>(), any::<[u32; 3]>(), any::<f64>(), any::<bool>()).prop_map(
-        |(times, limits, rate, enabled)| plan::Breaker {
+    let stance = prop::sample::select(vec![Stance::Auto, Stance::Open, Stance::Closed, Stance::Observe]);
+    let times = prop::array::uniform4(any::<u64>());
+    (times, any::<[u32; 3]>(), any::<[f64; 2]>(), any::<[bool; 2]>(), stance).prop_map(
+        |(times, limits, [failure_rate, outlier_sigma], [enabled, gradual], stance)| plan::Breaker {
             enabled,
+            stance,
+            mode: if gradual { Mode::Gradual } else { Mode::Hard },
             window: Duration::from_millis(times[0]),
             min_requests: limits[0],
             consecutive_failures: limits[1] % 4,
-            failure_rate: rate,
+            failure_rate,
+            outlier_sigma,
+            slow_call: Some(Duration::from_millis(times[3])),
             open_for: Duration::from_millis(times[1]),
             max_open_for: Duration::from_millis(times[2]),
             half_open_probes: limits[2] % 4,
@@ -75,178 +57,18 @@ fn any_policy() -> impl Strategy<Value = plan::Breaker> {
     )
 }
 
-fn take(permits: &mut Vec<(Permit, Mono)>, at: usize) -> Option<Permit> {
-    (!permits.is_empty()).then(|| permits.swap_remove(at % permits.len()).0)
-}
-
-proptest! {
-    #![proptest_config(cases(200))]
-
-    #[test]
-    fn an_open_circuit_passes_nothing_and_a_half_open_one_no_more_than_its_probes(
-        policy in policy(),
-        events in prop::collection::vec(event(2_000), 0..300),
-    ) {
-        let limit = policy.half_open_probes as usize;
-        let mut breaker = Breaker::new(policy);
-        let (mut now, mut held, mut open_until) = (Mono(0), Vec::new(), None::<Mono>);
-        // When the probes of this half-open period began that have no result yet.
-        let mut probes: Vec<(Permit, Mono)> = Vec::new();
-        for event in events {
-            match event {
-                Event::Admit => {
-                    let (state, expected) = (breaker.state(now), breaker.retry_after(now));
-                    match breaker.admit(now) {
-                        Admission::Pass(permit) => {
-                            prop_assert_eq!((state, expected), (State::Closed, None));
-                            held.push((permit, now));
-                        }
-                        Admission::Probe(permit) => {
-                            prop_assert_eq!((state, expected), (State::HalfOpen, None));
-                            probes.push((permit, now));
-                        }
-                        Admission::Refuse { retry_after } => {
-                            prop_assert!(state != State::Closed && retry_after > Duration::ZERO);
-                            prop_assert_eq!(expected, Some(retry_after));
-                        }
-                    }
-                }
-                Event::Record(at, outcome, random) => {
-                    let permits = if at % 2 == 0 && !probes.is_empty() { &mut probes } else { &mut held };
-                    let before = breaker.state(now);
-                    if let Some(permit) = take(permits, at / 2)
-                        && let Some(transition) = breaker.record(permit, outcome, now, random)
-                    {
-                        prop_assert_eq!(transition.from, before);
-                        prop_assert_eq!(transition.to, breaker.state(now));
-                        prop_assert!(transition.from != transition.to);
-                        prop_assert!(transition.open_for <= policy.max_open_for);
-                        open_until = (transition.to == State::Open).then(|| now.after(transition.open_for));
-                        held.append(&mut probes);
-                    }
-                }
-                Event::Lose(at) => drop(take(&mut held, at)),
-                Event::Merge(peer) => {
-                    let newer = peer > breaker.shared();
-                    let before = breaker.state(now);
-                    let transition = breaker.merge(&peer, now);
-                    prop_assert!(breaker.shared() >= peer);
-                    prop_assert_eq!(transition.is_some(), breaker.state(now) != before);
-                    if newer {
-                        open_until = None;
-                        held.append(&mut probes);
-                    }
-                }
-                Event::Pass(step) => now = Mono(now.0 + step),
-            }
-            if open_until.is_some_and(|until| now < until) {
-                prop_assert_eq!(breaker.state(now), State::Open);
-            }
-            let in_flight = probes.iter().filter(|(_, since)| now.since(*since) < PROBE_TIMEOUT).count();
-            prop_assert!(in_flight <= limit, "{} probes under way", in_flight);
-        }
-    }
-
-    #[test]
-    fn no_policy_no_time_and_no_order_of_events_panics(
-        policy in any_policy(),
-        events in prop::collection::vec((event(u64::MAX), any::<u64>()), 0..100),
-    ) {
-        let mut breaker = Breaker::new(policy);
-        let mut held = Vec::new();
-        for (event, now) in events {
-            let now = Mono(now);
-            match event {
-                Event::Admit => match breaker.admit(now) {
-                    Admission::Pass(permit) | Admission::Probe(permit) => held.push((permit, now)),
-                    Admission::Refuse { .. } => prop_assert!(policy.enabled),
-                },
-                Event::Record(at, outcome, random) => {
-                    if let Some(permit) = take(&mut held, at) {
-                        let transition = breaker.record(permit, outcome, now, random);
-                        prop_assert!(transition.is_none() || policy.enabled);
-                    }
-                }
-                Event::Lose(at) => drop(take(&mut held, at)),
-                Event::Merge(peer) => drop(breaker.merge(&peer, now)),
-                Event::Pass(_) => {
-                    let (counts, wait) = (breaker.counts(now), breaker.retry_after(now));
-                    prop_assert!(counts.failure_rate().is_none_or(|rate| (0.0..=1.0).contains(&rate)));
-                    prop_assert_eq!(wait.is_some_and(|wait| wait.is_zero()), false);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_circuit_is_never_stuck(
-        policy in policy(),
-        events in prop::collection::vec(event(2_000), 0..200),
-    ) {
-        let mut breaker = Breaker::new(policy);
-        let (mut now, mut held) = (Mono(0), Vec::new());
-        for event in events {
-            match event {
-                Event::Admit => if let Admission::Pass(permit) | Admission::Probe(permit) = breaker.admit(now) {
-                    held.push((permit, now));
-                },
-                Event::Record(at, outcome, random) => if let Some(permit) = take(&mut held, at) {
-                    breaker.record(permit, outcome, now, random);
-                },
-                Event::Lose(at) => drop(take(&mut held, at)),
-                Event::Merge(peer) => drop(breaker.merge(&peer, now)),
-                Event::Pass(step) => now = Mono(now.0 + step),
-            }
-        }
-        // All permits are lost; the upstream is well again.
-        let patience = now.after(policy.max_open_for).after(PROBE_TIMEOUT);
-        for _ in 0..policy.half_open_probes {
-            match breaker.admit(patience) {
-                Admission::Pass(permit) | Admission::Probe(permit) => {
-                    breaker.record(permit, Outcome::Success, patience, 0);
-                }
-                Admission::Refuse { retry_after } => prop_assert!(false, "refused for {:?}", retry_after),
-            }
-        }
-        prop_assert_eq!(breaker.state(patience), State::Closed);
-    }
-
-    #[test]
-    fn merging_is_independent_of_order_and_repetition(
-        peers in prop::collection::vec(record(0u64..20_000), 1..8),
-        shuffled in any::<u64>(),
-    ) {
-        let now = Mono(10_000);
-        let (mut forth, mut back) = (Breaker::new(POLICY), Breaker::new(POLICY));
-        for peer in &peers {
-            forth.merge(peer, now);
-        }
-        let turn = shuffled as usize % peers.len();
-        for peer in peers[turn..].iter().rev().chain(peers.iter().rev()).chain(&peers) {
-            back.merge(peer, now);
-        }
-        prop_assert_eq!(forth.shared(), back.shared());
-        prop_assert_eq!(forth.shared(), peers.iter().copied().fold(Shared::INITIAL, Ord::max));
-        prop_assert_eq!(forth.state(now), back.state(now));
-        prop_assert_eq!(forth.retry_after(now), back.retry_after(now));
-    }
-}
-
-/// The one record, as shared data keeps it: bytes and a number for compare-and-swap.
-#[derive(Default)]
-struct Cell {
-    bytes: Vec<u8>,
-    cas: u32,
-}
-
 /// What a worker does, in the midst of whatever the others do.
 #[derive(Clone, Debug)]
 enum Act {
-    Call(Outcome, u64),
-    /// First half of a tick: read and merge.
-    Read,
-    /// Second half: write if it is newer than what was read and nobody wrote meanwhile.
-    Write,
+    /// A request comes; whether it is the worker's own, and whether it is timed.
+    Admit(bool, bool),
+    /// The result of the permit at this place (modulo) of those held.
+    Record(usize, Outcome, u64),
+    /// A permit is dropped.
+    Lose(usize),
+    Tick,
+    /// Another worker writes in between.
+    Raced,
     /// Another VM takes the worker's place and knows nothing.
     Restart,
     /// Time passes, for all.
@@ -255,92 +77,229 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        12 => (outcome(), any::<u64>()).prop_map(|(outcome, random)| Act::Call(outcome, random)),
-        4 => Just(Act::Read),
-        4 => Just(Act::Write),
+        12 => (prop::bool::weighted(0.2), prop::bool::weighted(0.9)).prop_map(|(own, timed)| Act::Admit(own, timed)),
+        12 => (any::<usize>(), outcome(), any::<u64>()).prop_map(|(at, o, random)| Act::Record(at, o, random)),
+        1 => any::<usize>().prop_map(Act::Lose),
+        6 => Just(Act::Tick),
+        1 => Just(Act::Raced),
         1 => Just(Act::Restart),
-        3 => (0u64..3_000).prop_map(Act::Wait),
+        4 => (0u64..3_000).prop_map(Act::Wait),
     ]
 }
 
-#[derive(Clone)]
-struct Worker {
-    breaker: Breaker,
-    read: Option<(Option<Shared>, u32)>,
-}
-
-impl Worker {
-    fn new(policy: plan::Breaker) -> Self {
-        Self { breaker: Breaker::new(policy), read: None }
-    }
-
-    fn read(&mut self, cell: &Cell, now: Mono) {
-        let stored = Shared::decode(&cell.bytes);
-        if let Some(stored) = &stored {
-            self.breaker.merge(stored, now);
+impl Workers {
+    fn act(&mut self, who: usize, act: &Act) -> Option<(State, bool)> {
+        match *act {
+            Act::Admit(invited, timed) => return self.admit(who, Call { invited, timed }),
+            Act::Record(at, outcome, random) => {
+                if let Some(permit) = self.take(who, at) {
+                    self.record(who, permit, outcome, random);
+                }
+            }
+            Act::Lose(at) => drop(self.take(who, at)),
+            Act::Tick => self.tick(who),
+            Act::Raced => self.raced = true,
+            Act::Restart => {
+                self.held[who].clear();
+                self.breakers[who] = Breaker::new(self.policy.clone());
+            }
+            Act::Wait(step) => self.now = Mono(self.now.0 + step),
         }
-        self.read = Some((stored, cell.cas));
-    }
-
-    fn write(&mut self, cell: &mut Cell) {
-        let Some((stored, cas)) = self.read.take() else { return };
-        if let Some(bytes) = self.breaker.publish(stored.as_ref())
-            && cas == cell.cas
-        {
-            cell.bytes = bytes.to_vec();
-            cell.cas += 1;
-        }
+        None
     }
 }
 
 proptest! {
-    #![proptest_config(cases(200))]
+    #![proptest_config(cases(300))]
 
     #[test]
-    fn workers_that_go_on_merging_come_to_one_mind(
+    fn an_open_circuit_passes_nothing_and_only_one_probe_goes_alone(
         policy in policy(),
-        workers in 2usize..6,
+        workers in 1usize..4,
         acts in prop::collection::vec((any::<usize>(), act()), 0..400),
     ) {
-        let mut workers: Vec<Worker> = vec![Worker::new(policy); workers];
-        let (mut cell, mut now, mut greatest) = (Cell::default(), Mono(0), Shared::INITIAL);
-        let count = workers.len();
+        let mut workers = Workers::new(policy, workers);
+        let count = workers.breakers.len();
+        // Since when somebody probes alone, and in which era.
+        let mut alone: Option<(Mono, u64)> = None;
         for (who, act) in acts {
-            let worker = &mut workers[who % count];
+            let who = who % count;
+            let era = workers.cell.read().0.map_or(0, |shared| shared.era());
+            let had_turn = matches!(act, Act::Record(..) | Act::Tick | Act::Restart | Act::Lose(_));
+            let passed = workers.act(who, &act);
+            let shared = workers.cell.read().0;
+            if let Some((state, is_alone)) = passed {
+                prop_assert_ne!(state, State::Open);
+                if is_alone {
+                    let patience = workers.policy.slow_call.map_or(PROBE_TIMEOUT, |slow| (slow * 4).min(PROBE_TIMEOUT));
+                    let waited = alone.is_none_or(|(since, of)| of != era || workers.now.since(since) >= patience);
+                    prop_assert!(waited, "two probes go alone: {alone:?} at {:?}", workers.now);
+                    alone = Some((workers.now, era));
+                }
+            }
+            // A turn that was given back is free.
+            if had_turn && shared.is_none_or(|shared| !shared.record.turn.is_taken()) {
+                alone = None;
+            }
+        }
+    }
+
+    #[test]
+    fn a_circuit_is_never_stuck(
+        policy in policy(),
+        workers in 1usize..4,
+        acts in prop::collection::vec((any::<usize>(), act()), 0..300),
+    ) {
+        // That the lost ones have lasted too long is not to be learnt while it recovers.
+        let policy = plan::Breaker { outlier_sigma: 0.0, ..policy };
+        let mut workers = Workers::new(policy, workers);
+        let count = workers.breakers.len();
+        for (who, act) in acts {
+            workers.act(who % count, &act);
+        }
+        // All permits are lost; the upstream is well again, and requests come.
+        workers.held.iter_mut().for_each(Vec::clear);
+        workers.now = workers.now.after(workers.policy.max_open_for).after(Duration::from_secs(60));
+        for step in 0..400usize {
+            let who = step % count;
+            if workers.admit(who, CALL).is_some() && let Some(permit) = workers.take(who, 0) {
+                workers.record(who, permit, Outcome::Success, 0);
+            }
+            workers.tick(who);
+            workers.now = workers.now.after(workers.policy.open_for / 10).after(Duration::from_millis(20));
+        }
+        workers.come_to_one_mind();
+        for breaker in &workers.breakers {
+            prop_assert_eq!(breaker.state(workers.now), State::Closed);
+        }
+    }
+
+    #[test]
+    fn workers_that_go_on_come_to_one_mind_and_the_record_never_goes_back(
+        policy in policy(),
+        workers in 2usize..5,
+        acts in prop::collection::vec((any::<usize>(), act()), 0..300),
+    ) {
+        let mut workers = Workers::new(policy, workers);
+        let count = workers.breakers.len();
+        let mut greatest = Record::INITIAL;
+        for (who, act) in acts {
+            workers.act(who % count, &act);
+            if let Some(stored) = workers.cell.read().0 {
+                prop_assert!(stored.record >= greatest, "{:?} after {greatest:?}", stored.record);
+                greatest = stored.record;
+            }
+        }
+        workers.raced = false;
+        workers.come_to_one_mind();
+        for breaker in &workers.breakers {
+            prop_assert_eq!(breaker.shared(), workers.breakers[0].shared());
+            prop_assert_eq!(breaker.state(workers.now), workers.breakers[0].state(workers.now));
+        }
+    }
+
+    #[test]
+    fn each_call_is_counted_once_over_all_workers(
+        workers in 1usize..5,
+        calls in prop::collection::vec((any::<usize>(), any::<bool>(), 0u8..4), 0..300),
+    ) {
+        // Nothing opens it, and nothing is slow.
+        let policy = plan::Breaker { enabled: true, consecutive_failures: 1_000_000, min_requests: 1_000_000, ..POLICY };
+        let mut workers = Workers::new(policy, workers);
+        let count = workers.breakers.len();
+        let (mut all, mut failed) = (0, 0);
+        for (who, success, what) in calls {
+            let who = who % count;
+            match what {
+                0 => workers.tick(who),
+                1 => workers.raced = true,
+                _ => {
+                    let permit = super::permit(workers.breakers[who].admit(CALL, workers.now, 0));
+                    let outcome = if success { Outcome::Success } else { Outcome::NONE };
+                    workers.breakers[who].record(permit, outcome, workers.now, 0);
+                    all += 1;
+                    failed += u64::from(!success);
+                }
+            }
+        }
+        workers.raced = false;
+        workers.come_to_one_mind();
+        for breaker in &workers.breakers {
+            let counts = breaker.counts(workers.now);
+            prop_assert_eq!((counts.calls, counts.failures), (all, failed));
+        }
+    }
+
+    #[test]
+    fn no_policy_no_time_no_value_and_no_order_of_events_panics(
+        policy in any_policy(),
+        acts in prop::collection::vec((act(), any::<u64>()), 0..100),
+        garbage in prop::collection::vec(any::<u8>(), Shared::LEN),
+    ) {
+        let mut breaker = Breaker::new(policy);
+        let mut held = Vec::new();
+        // What was written, with the numbers of somebody else in it.
+        let mut bytes = breaker.shared().encode();
+        for (to, from) in bytes.iter_mut().zip(&garbage).skip(5) {
+            *to ^= from & 0x3f;
+        }
+        if let Some(value) = Shared::decode(&bytes) {
+            breaker.merge(&value, Mono(0));
+        }
+        for (act, now) in acts {
+            let now = Mono(now);
             match act {
-                Act::Call(outcome, random) => {
-                    if let Admission::Pass(permit) | Admission::Probe(permit) = worker.breaker.admit(now) {
-                        worker.breaker.record(permit, outcome, now, random);
+                Act::Admit(invited, timed) => {
+                    if let Admission::Pass(p) | Admission::Probe(p) = breaker.admit(Call { invited, timed }, now, now.0) {
+                        held.push(p);
                     }
                 }
-                Act::Read => worker.read(&cell, now),
-                Act::Write => worker.write(&mut cell),
-                Act::Restart => *worker = Worker::new(policy),
-                Act::Wait(step) => now = Mono(now.0 + step),
-            }
-            let stored = Shared::decode(&cell.bytes).unwrap_or(Shared::INITIAL);
-            prop_assert!(stored >= greatest, "the stored record never goes back");
-            greatest = stored;
-        }
-        // A tick for each to tell, and one for each to hear.
-        let told = workers.iter().map(|w| w.breaker.shared()).fold(greatest, Ord::max);
-        for _ in 0..2 {
-            for worker in &mut workers {
-                worker.read(&cell, now);
-                worker.write(&mut cell);
-            }
-        }
-        for worker in &workers {
-            prop_assert_eq!(worker.breaker.shared(), told);
-            prop_assert_eq!(worker.breaker.state(now), workers[0].breaker.state(now));
-        }
-        // And they see half-open begin together.
-        if let Some(wait) = workers[0].breaker.retry_after(now) {
-            for ahead in [millis(wait) - 1, millis(wait)] {
-                let then = Mono(now.0 + ahead);
-                let states: Vec<State> = workers.iter().map(|w| w.breaker.state(then)).collect();
-                prop_assert!(states.iter().all(|state| *state == states[0]), "{:?}", states);
+                Act::Record(at, outcome, random) if !held.is_empty() => {
+                    let permit = held.swap_remove(at % held.len());
+                    breaker.record(permit, outcome, now, random);
+                }
+                Act::Lose(at) if !held.is_empty() => breaker.lose_turn(held.swap_remove(at % held.len())),
+                Act::Tick => {
+                    breaker.tick(now, now.0);
+                }
+                Act::Raced => {
+                    breaker.settle(now, now.0);
+                }
+                Act::Restart => breaker.hint(now),
+                _ => {
+                    breaker.invites(now);
+                    breaker.broke_off(breaker.incarnation(), now, now.0);
+                    let counts = breaker.counts(now);
+                    prop_assert!(counts.failure_rate().is_none_or(|rate| (0.0..=1.0).contains(&rate)));
+                }
             }
         }
+    }
+
+    #[test]
+    fn merging_is_independent_of_order_and_repetition(
+        eras in prop::collection::vec((0u64..6, 0u8..4, 0u64..20_000, 0u32..9), 1..8),
+        turn in any::<usize>(),
+    ) {
+        let now = Mono(10_000);
+        let peers: Vec<Shared> = eras.into_iter().map(|(era, stage, until, step)| {
+            let stage = [Stage::Closed, Stage::HalfOpen(1), Stage::HalfOpen(4), Stage::Open][usize::from(stage)];
+            let mut shared = Breaker::new(POLICY).shared().clone();
+            shared.record = Record { era, stage, cause: Cause::Relapse, until: Mono(until), step, ..Record::INITIAL };
+            shared.tally.era = era;
+            shared
+        }).collect();
+        let (mut forth, mut back) = (Breaker::new(POLICY), Breaker::new(POLICY));
+        for peer in &peers {
+            forth.merge(peer, now);
+        }
+        let turn = turn % peers.len();
+        for peer in peers[turn..].iter().rev().chain(peers.iter().rev()).chain(&peers) {
+            back.merge(peer, now);
+        }
+        prop_assert_eq!(forth.shared(), back.shared());
+        let greatest = peers.iter().map(|peer| peer.record).fold(Record::INITIAL, Ord::max);
+        prop_assert_eq!(forth.shared().record, greatest);
+        prop_assert_eq!(forth.state(now), back.state(now));
     }
 }

@@ -1,103 +1,190 @@
 //! All rules by name, on both sides of each limit.
 
-use super::super::{
-    Admission, Breaker, Counters, Outcome, PROBE_TIMEOUT, Shared, State, Transition, TripReason,
-};
+use super::super::{Cause, Counters, State, Transition, Why};
 use super::*;
-use Outcome::{Abandoned, Failure, Success};
+use Outcome::{Abandoned, Success};
+
+const FAILURE: Outcome = Outcome::NONE;
+/// A policy that a row alone never trips.
+fn rowless() -> plan::Breaker {
+    plan::Breaker { consecutive_failures: 1_000_000, ..POLICY }
+}
+
+fn cause(transition: Option<Transition>) -> Option<Cause> {
+    transition.map(|transition| transition.cause)
+}
+
+/// The state, and the percent of the requests that pass.
+fn stands(breaker: &Breaker, now: Mono) -> (State, u32) {
+    (breaker.state(now), breaker.share())
+}
 
 // ## Closed
 
 #[test]
 fn failures_in_a_row_open_the_circuit() {
     let mut breaker = Breaker::new(POLICY);
-    assert_eq!(calls(&mut breaker, Failure, 4, T0), None);
+    assert_eq!(calls(&mut breaker, FAILURE, 4, T0), None);
     assert_eq!(breaker.state(T0), State::Closed);
     let opened = Transition {
         from: State::Closed,
         to: State::Open,
-        reason: Some(TripReason::ConsecutiveFailures),
+        cause: Cause::ConsecutiveFailures,
         by_peer: false,
         era: 1,
         open_for: Duration::from_secs(5),
+        share: 0,
     };
-    assert_eq!(call(&mut breaker, Failure, T0), Some(opened));
-    assert_eq!(breaker.state(T0), State::Open);
-    assert_eq!(breaker.opened_by(), Some(TripReason::ConsecutiveFailures));
+    assert_eq!(call(&mut breaker, FAILURE, T0), Some(opened));
+    assert_eq!(stands(&breaker, T0), (State::Open, 0));
 }
 
 #[test]
 fn a_success_ends_a_row_of_failures() {
     let mut breaker = Breaker::new(plan::Breaker { failure_rate: 1.0, ..POLICY });
     for _ in 0..10 {
-        assert_eq!(calls(&mut breaker, Failure, 4, T0), None);
+        assert_eq!(calls(&mut breaker, FAILURE, 4, T0), None);
         assert_eq!(call(&mut breaker, Success, T0), None);
     }
-    assert_eq!(calls(&mut breaker, Failure, 4, T0), None);
-    assert!(call(&mut breaker, Failure, T0).is_some());
+    assert_eq!(calls(&mut breaker, FAILURE, 4, T0), None);
+    assert!(call(&mut breaker, FAILURE, T0).is_some());
+}
+
+#[test]
+fn a_row_that_is_few_among_the_calls_of_the_window_opens_nothing() {
+    let opens = |successes| {
+        let mut breaker = Breaker::new(POLICY);
+        calls(&mut breaker, Success, successes, T0);
+        calls(&mut breaker, FAILURE, 5, T0).is_some()
+    };
+    assert!(opens(245), "5 of 250");
+    assert!(!opens(246), "5 of 251");
 }
 
 #[test]
 fn an_abandoned_call_neither_ends_a_row_nor_lengthens_it() {
     let mut breaker = Breaker::new(POLICY);
-    calls(&mut breaker, Failure, 4, T0);
+    calls(&mut breaker, FAILURE, 4, T0);
     assert_eq!(calls(&mut breaker, Abandoned, 50, T0), None);
-    assert_eq!(breaker.counts(T0).total(), 4);
-    assert!(call(&mut breaker, Failure, T0).is_some());
+    assert_eq!(breaker.counts(T0).calls, 4);
+    assert!(call(&mut breaker, FAILURE, T0).is_some());
 }
 
 #[test]
 fn a_row_of_failures_lasts_however_slowly_they_come() {
     let mut breaker = Breaker::new(POLICY);
     let opened: Vec<bool> =
-        (0..5).map(|hour| call(&mut breaker, Failure, at(hour * 3_600_000)).is_some()).collect();
+        (0..5).map(|hour| call(&mut breaker, FAILURE, at(hour * 3_600_000)).is_some()).collect();
     assert_eq!(opened, [false, false, false, false, true]);
 }
 
 #[test]
 fn the_failure_rate_opens_the_circuit_from_its_limit_on() {
-    let reason = |successes| {
-        let mut breaker = Breaker::new(plan::Breaker { consecutive_failures: 1_000, ..POLICY });
+    let opened = |successes| {
+        let mut breaker = Breaker::new(rowless());
         calls(&mut breaker, Success, successes, T0);
-        calls(&mut breaker, Failure, 20, T0).and_then(|opened| opened.reason)
+        cause(calls(&mut breaker, FAILURE, 20, T0))
     };
-    assert_eq!(reason(21), None, "20 of 41");
-    assert_eq!(reason(20), Some(TripReason::FailureRate), "20 of 40");
+    assert_eq!(opened(61), None, "20 of 81");
+    assert_eq!(opened(60), Some(Cause::FailureRate), "20 of 80");
 }
 
 #[test]
 fn a_cold_start_holds_until_min_requests() {
-    let mut breaker = Breaker::new(plan::Breaker { consecutive_failures: 1_000, ..POLICY });
-    assert_eq!(calls(&mut breaker, Failure, 19, T0), None);
-    assert_eq!(call(&mut breaker, Failure, T0).and_then(|t| t.reason), Some(TripReason::FailureRate));
+    let mut breaker = Breaker::new(rowless());
+    assert_eq!(calls(&mut breaker, FAILURE, 39, T0), None);
+    assert_eq!(cause(call(&mut breaker, FAILURE, T0)), Some(Cause::FailureRate));
 }
 
 #[test]
 fn failures_older_than_the_window_do_not_count() {
-    let reason = |later| {
-        let mut breaker = Breaker::new(plan::Breaker { consecutive_failures: 1_000, ..POLICY });
-        calls(&mut breaker, Failure, 19, T0);
-        call(&mut breaker, Failure, at(later)).and_then(|opened| opened.reason)
+    let opened = |later| {
+        let mut breaker = Breaker::new(rowless());
+        calls(&mut breaker, FAILURE, 39, T0);
+        breaker.settle(T0, EVEN);
+        cause(call(&mut breaker, FAILURE, at(later)))
     };
-    assert_eq!(reason(9_999), Some(TripReason::FailureRate));
-    assert_eq!(reason(10_000), None);
+    assert_eq!(opened(9_999), Some(Cause::FailureRate));
+    assert_eq!(opened(10_000), None);
 }
 
 #[test]
 fn a_success_never_opens_the_circuit() {
-    let mut breaker = Breaker::new(plan::Breaker { consecutive_failures: 1_000, ..POLICY });
-    calls(&mut breaker, Failure, 19, T0);
-    assert_eq!(call(&mut breaker, Success, T0), None, "19 failures of 20");
-    assert!(call(&mut breaker, Failure, T0).is_some(), "20 failures of 21");
+    let mut breaker = Breaker::new(rowless());
+    calls(&mut breaker, FAILURE, 39, T0);
+    assert_eq!(call(&mut breaker, Success, T0), None, "39 failures of 40");
+    assert!(call(&mut breaker, FAILURE, T0).is_some(), "40 failures of 41");
 }
 
 #[test]
-fn a_disabled_circuit_always_passes_and_never_trips() {
-    let mut breaker = Breaker::new(plan::Breaker { enabled: false, ..POLICY });
-    assert_eq!(calls(&mut breaker, Failure, 1_000, T0), None);
-    assert_eq!(breaker.merge(&tripped().shared(), T0), None);
-    assert!(matches!(breaker.admit(T0), Admission::Pass(_)));
-    assert_eq!(breaker.shared(), Shared::INITIAL);
+fn a_call_that_takes_too_long_is_a_failure_though_it_ends_well() {
+    let mut breaker = Breaker::new(plan::Breaker { slow_call: Some(Duration::from_millis(300)), ..POLICY });
+    let mut late = |took: u64| {
+        let permits: Vec<Permit> = (0..5).map(|_| permit(breaker.admit(CALL, T0, 0))).collect();
+        let ends = permits.into_iter().map(|permit| breaker.record(permit, Success, at(took), EVEN));
+        ends.fold(None, |last, made| last.or(made))
+    };
+    assert_eq!(late(299), None);
+    assert_eq!(cause(late(300)), Some(Cause::SlowCalls));
+}
+
+#[test]
+fn calls_that_hang_open_the_circuit_before_any_of_them_ends() {
+    let mut breaker = Breaker::new(plan::Breaker { slow_call: Some(Duration::from_millis(300)), ..POLICY });
+    let permits: Vec<Permit> = (0..5).map(|_| permit(breaker.admit(CALL, T0, 0))).collect();
+    assert_eq!(breaker.under_way(), 5);
+    assert_eq!(breaker.tick(at(299), EVEN), None);
+    let opened = breaker.tick(at(300), EVEN).expect("opened");
+    assert_eq!((opened.to, opened.cause), (State::Open, Cause::SlowCalls));
+    for permit in permits {
+        assert_eq!(breaker.record(permit, FAILURE, at(15_000), EVEN), None, "they were counted");
+    }
+    assert_eq!(breaker.under_way(), 0);
+}
+
+#[test]
+fn a_call_that_was_too_slow_counts_once() {
+    let mut breaker =
+        Breaker::new(plan::Breaker { slow_call: Some(Duration::from_millis(300)), ..rowless() });
+    let slow = permit(breaker.admit(CALL, T0, 0));
+    breaker.tick(at(400), EVEN);
+    breaker.record(slow, Success, at(500), EVEN);
+    let counts = breaker.counts(at(500));
+    assert_eq!((counts.calls, counts.failures, counts.slow), (1, 1, 1));
+}
+
+#[test]
+fn what_waits_for_its_own_body_is_never_slow() {
+    let mut breaker = Breaker::new(plan::Breaker { slow_call: Some(Duration::from_millis(300)), ..POLICY });
+    let upload = Call { timed: false, ..CALL };
+    for _ in 0..20 {
+        let permit = permit(breaker.admit(upload, T0, 0));
+        assert_eq!(breaker.tick(at(60_000), EVEN), None);
+        assert_eq!(breaker.record(permit, Success, at(60_000), EVEN), None);
+    }
+    assert_eq!(breaker.counts(at(60_000)).failures, 0);
+}
+
+#[test]
+fn retry_after_lengthens_the_stay_up_to_its_limit() {
+    let open_for = |seconds| {
+        let mut breaker = Breaker::new(POLICY);
+        calls(&mut breaker, FAILURE, 4, T0);
+        let again_after = Duration::from_secs(seconds);
+        call(&mut breaker, Outcome::Failure { again_after }, T0).expect("opened").open_for.as_secs()
+    };
+    assert_eq!([0, 3, 5, 60, 300, 3_600].map(open_for), [5, 5, 5, 60, 300, 300]);
+}
+
+#[test]
+fn a_response_that_breaks_off_is_a_failure_of_the_circuit_it_began_in() {
+    let mut breaker = Breaker::new(POLICY);
+    let since = breaker.incarnation();
+    calls(&mut breaker, FAILURE, 4, T0);
+    assert!(breaker.broke_off(since, T0, EVEN).is_some());
+    let mut breaker = tripped();
+    assert_eq!(breaker.broke_off(since, HALF_OPEN, EVEN), None, "it began before");
+    assert_eq!(breaker.state(HALF_OPEN), State::HalfOpen);
 }
 
 // ## Open
@@ -105,19 +192,21 @@ fn a_disabled_circuit_always_passes_and_never_trips() {
 #[test]
 fn an_open_circuit_refuses_until_its_time_is_over() {
     let mut breaker = tripped();
-    assert_eq!(refused(&mut breaker, T0), Some(Duration::from_secs(5)));
-    assert_eq!(refused(&mut breaker, at(4_999)), Some(Duration::from_millis(1)));
-    assert_eq!(breaker.state(at(4_999)), State::Open);
+    let wait = |breaker: &mut Breaker, now| refused(breaker, now).map(|refusal| refusal.retry_after);
+    assert_eq!(wait(&mut breaker, T0), Some(Duration::from_secs(5)));
+    assert_eq!(wait(&mut breaker, at(4_999)), Some(Duration::from_millis(1)));
+    assert_eq!(refused(&mut breaker, T0).map(|refusal| refusal.why), Some(Why::Open));
+    assert!(!breaker.invites(at(4_999)), "nothing is asked in the background");
     assert_eq!(breaker.state(at(5_000)), State::HalfOpen);
-    assert_eq!(refused(&mut breaker, at(5_000)), None);
+    assert_eq!(wait(&mut breaker, at(5_000)), None);
 }
 
 #[test]
 fn a_result_from_before_the_circuit_opened_is_late() {
-    for outcome in [Success, Failure, Abandoned] {
+    for outcome in [Success, FAILURE, Abandoned] {
         let mut breaker = Breaker::new(POLICY);
-        let early: Vec<Permit> = (0..3).map(|_| permit(breaker.admit(T0))).collect();
-        calls(&mut breaker, Failure, 5, T0);
+        let early: Vec<Permit> = (0..3).map(|_| permit(breaker.admit(CALL, T0, 0))).collect();
+        calls(&mut breaker, FAILURE, 5, T0);
         for permit in early {
             assert_eq!(breaker.record(permit, outcome, HALF_OPEN, EVEN), None);
         }
@@ -126,157 +215,83 @@ fn a_result_from_before_the_circuit_opened_is_late() {
     }
 }
 
-// ## Half-open
+// ## The gradual mode
 
 #[test]
-fn as_many_successful_probes_as_configured_close_the_circuit() {
+fn the_gradual_mode_sheds_a_share_and_stops_by_itself() {
+    let policy = plan::Breaker { mode: Mode::Gradual, failure_rate: 0.5, ..POLICY };
+    let mut breaker = Breaker::new(policy);
+    assert_eq!(calls(&mut breaker, FAILURE, 75, T0), None, "it does not open");
+    calls(&mut breaker, Success, 25, T0);
+    let sheds = breaker.settle(T0, EVEN).expect("sheds");
+    assert_eq!((sheds.from, sheds.to, sheds.cause), (State::Closed, State::Shedding, Cause::FailureRate));
+    let shed = (0..=255u64).filter(|n| {
+        matches!(breaker.clone().admit(CALL, T0, n << 56), Admission::Refuse(Refusal { why: Why::Shed, .. }))
+    });
+    let shed = shed.count();
+    assert!((125..=130).contains(&shed), "about half: {shed} of 256");
+    let later = at(10_000);
+    let permit = permit(breaker.admit(CALL, later, u64::MAX));
+    breaker.record(permit, Success, later, EVEN);
+    let closed = breaker.settle(later, EVEN).expect("no more");
+    assert_eq!((closed.to, closed.cause), (State::Closed, Cause::RateFell));
+}
+
+// ## Who decides
+
+#[test]
+fn a_disabled_circuit_never_trips_and_listens_to_nobody() {
+    let mut breaker = Breaker::new(plan::Breaker { enabled: false, ..POLICY });
+    assert_eq!(calls(&mut breaker, FAILURE, 1_000, T0), None);
+    assert_eq!(breaker.merge(tripped().shared(), T0), None);
+    assert!(matches!(breaker.admit(CALL, T0, 0), Admission::Pass(_)));
+}
+
+#[test]
+fn what_an_operator_has_opened_refuses_and_what_is_held_closed_never_trips() {
+    let mut open = Breaker::new(plan::Breaker { stance: Stance::Open, ..POLICY });
+    let refusal = refused(&mut open, T0).expect("refused");
+    assert_eq!((refusal.why, refusal.retry_after), (Why::Forced, POLICY.open_for));
+    assert!(!open.invites(T0));
+    let mut closed = Breaker::new(plan::Breaker { stance: Stance::Closed, ..POLICY });
+    assert_eq!(calls(&mut closed, FAILURE, 1_000, T0), None);
+    assert_eq!(closed.state(T0), State::Closed);
+}
+
+#[test]
+fn an_operators_word_ends_with_its_time() {
     let mut breaker = tripped();
-    assert_eq!(calls(&mut breaker, Success, 2, HALF_OPEN), None);
-    let closed = call(&mut breaker, Success, HALF_OPEN).expect("closed");
-    assert_eq!((closed.from, closed.to, closed.reason), (State::HalfOpen, State::Closed, None));
-    assert_eq!((closed.era, closed.open_for), (2, Duration::ZERO));
-    assert!(matches!(breaker.admit(HALF_OPEN), Admission::Pass(_)));
+    breaker.overrule(Some((Stance::Closed, at(1_000))));
+    assert!(matches!(breaker.admit(CALL, at(999), 0), Admission::Pass(_)));
+    assert!(refused(&mut breaker, at(1_000)).is_some(), "the circuit is open still");
+    let mut breaker = Breaker::new(POLICY);
+    breaker.overrule(Some((Stance::Open, at(1_000))));
+    let refusal = refused(&mut breaker, at(400)).expect("refused");
+    assert_eq!(refusal.retry_after, Duration::from_millis(600));
+    breaker.overrule(None);
+    assert_eq!(refused(&mut breaker, at(400)), None);
 }
 
 #[test]
-fn closing_empties_the_window() {
-    let mut breaker = recovered();
-    assert_eq!(breaker.counts(HALF_OPEN).total(), 0);
-    assert_eq!(calls(&mut breaker, Failure, 4, HALF_OPEN), None, "the row begins anew too");
+fn a_circuit_that_is_only_watched_goes_through_its_states_and_refuses_nobody() {
+    let mut breaker = Breaker::new(plan::Breaker { stance: Stance::Observe, ..POLICY });
+    assert!(calls(&mut breaker, FAILURE, 5, T0).is_some());
+    assert!(matches!(breaker.admit(CALL, T0, 0), Admission::Spared(Refusal { why: Why::Open, .. })));
+    let first = probe(&mut breaker, HALF_OPEN);
+    assert!(matches!(breaker.admit(CALL, HALF_OPEN, 0), Admission::Spared(_)));
+    breaker.record(first, Success, HALF_OPEN, EVEN);
+    assert!(calls(&mut breaker, Success, 2, HALF_OPEN).is_some());
+    assert_eq!(breaker.counters().refused, 2, "it says whom it would have refused");
 }
 
 #[test]
-fn no_more_probes_are_under_way_than_configured() {
-    let mut breaker = tripped();
-    let permits: Vec<Permit> = (0..3).map(|_| probe(&mut breaker, HALF_OPEN)).collect();
-    assert_eq!(refused(&mut breaker, HALF_OPEN), Some(Duration::from_secs(1)));
-    for permit in permits.into_iter().take(1) {
-        assert_eq!(breaker.record(permit, Success, HALF_OPEN, EVEN), None);
-    }
-    let _next = probe(&mut breaker, HALF_OPEN);
-    assert!(refused(&mut breaker, HALF_OPEN).is_some());
-}
-
-#[test]
-fn a_failed_probe_opens_the_circuit_for_twice_as_long() {
-    let mut breaker = tripped();
-    calls(&mut breaker, Success, 2, HALF_OPEN);
-    let permit = probe(&mut breaker, HALF_OPEN);
-    let opened = breaker.record(permit, Failure, HALF_OPEN, 1_000).expect("opened");
-    assert_eq!((opened.from, opened.to), (State::HalfOpen, State::Open));
-    assert_eq!(opened.reason, Some(TripReason::ProbeFailed));
-    assert_eq!(opened.open_for, Duration::from_secs(10));
-}
-
-#[test]
-fn successes_before_a_failed_probe_do_not_count_after_it() {
-    let mut breaker = tripped();
-    calls(&mut breaker, Success, 2, HALF_OPEN);
-    call(&mut breaker, Failure, HALF_OPEN);
-    let again = Mono(HALF_OPEN.0 + 11_000);
-    assert_eq!(calls(&mut breaker, Success, 2, again), None);
-    assert_eq!(call(&mut breaker, Success, again).map(|t| t.to), Some(State::Closed));
-}
-
-#[test]
-fn the_open_time_grows_up_to_its_limit() {
-    let mut breaker = tripped();
-    let mut now = HALF_OPEN;
-    for _ in 0..40 {
-        let opened = call(&mut breaker, Failure, now).expect("opened");
-        assert!(opened.open_for <= POLICY.max_open_for);
-        now = now.after(opened.open_for);
-    }
-    let last = call(&mut breaker, Failure, now).expect("opened");
-    assert!(last.open_for >= Duration::from_secs(270));
-}
-
-#[test]
-fn an_abandoned_probe_makes_room_for_another() {
-    for through_record in [true, false] {
-        let mut breaker = tripped();
-        let permits: Vec<Permit> = (0..3).map(|_| probe(&mut breaker, HALF_OPEN)).collect();
-        for permit in permits {
-            if through_record {
-                assert_eq!(breaker.record(permit, Abandoned, HALF_OPEN, EVEN), None);
-            } else {
-                breaker.abandon(permit);
-            }
-        }
-        assert_eq!(breaker.counters().abandoned, 3);
-        assert!(calls(&mut breaker, Success, 3, HALF_OPEN).is_some(), "closes after three all the same");
-    }
-}
-
-#[test]
-fn a_lost_probe_makes_room_when_its_time_is_over() {
-    let mut breaker = tripped();
-    for _ in 0..3 {
-        drop(probe(&mut breaker, HALF_OPEN));
-    }
-    let over = HALF_OPEN.after(PROBE_TIMEOUT);
-    let before = Mono(over.0 - 1);
-    assert!(refused(&mut breaker, before).is_some());
-    assert_eq!(breaker.retry_after(before), Some(Duration::from_secs(1)));
-    assert_eq!(breaker.retry_after(over), None);
-    assert_eq!(refused(&mut breaker, over), None);
-    assert_eq!(breaker.counters().lost, 3);
-}
-
-#[test]
-fn the_result_of_a_probe_given_up_for_lost_still_counts() {
-    for (outcome, state) in [(Failure, State::Open), (Success, State::Closed)] {
-        let mut breaker = tripped();
-        calls(&mut breaker, Success, 2, HALF_OPEN);
-        let slow = probe(&mut breaker, HALF_OPEN);
-        let later = Mono(HALF_OPEN.0 + 60_000);
-        let _next = probe(&mut breaker, later);
-        assert_eq!(breaker.record(slow, outcome, later, EVEN).map(|t| t.to), Some(state));
-    }
-}
-
-#[test]
-fn probes_of_an_earlier_half_open_period_do_not_count_in_this_one() {
-    for outcome in [Success, Failure, Abandoned] {
-        let mut breaker = tripped();
-        let old = [probe(&mut breaker, HALF_OPEN), probe(&mut breaker, HALF_OPEN)];
-        call(&mut breaker, Failure, HALF_OPEN);
-        let again = Mono(HALF_OPEN.0 + 11_000);
-        let _new: Vec<Permit> = (0..3).map(|_| probe(&mut breaker, again)).collect();
-        for permit in old {
-            assert_eq!(breaker.record(permit, outcome, again, EVEN), None);
-        }
-        assert!(refused(&mut breaker, again).is_some(), "{outcome:?} gives no slot of the new probes back");
-    }
-}
-
-// ## Closed again
-
-#[test]
-fn the_step_is_remembered_through_the_healthy_period_and_then_forgotten() {
-    let open_for = |later: u64| {
-        let mut breaker = tripped();
-        let opened = call(&mut breaker, Failure, HALF_OPEN).expect("opened");
-        let opened = call(&mut breaker, Failure, HALF_OPEN.after(opened.open_for)).expect("opened");
-        let closing = HALF_OPEN.after(Duration::from_secs(11)).after(opened.open_for);
-        calls(&mut breaker, Success, 3, closing).expect("closed");
-        // Step 2: 20 s of health are asked for.
-        let trip = Mono(closing.0 + later);
-        for _ in 0..4 {
-            call(&mut breaker, Failure, trip);
-        }
-        let permit = permit(breaker.admit(trip));
-        breaker.record(permit, Failure, trip, 2_000).expect("opened").open_for
-    };
-    assert_eq!(open_for(19_999), Duration::from_secs(20));
-    assert_eq!(open_for(20_000), Duration::from_millis(5_499), "5 s, spread");
-}
-
-#[test]
-fn tripping_soon_again_without_a_failed_probe_does_not_lengthen_the_stay() {
-    let mut breaker = recovered();
-    let opened = calls(&mut breaker, Failure, 5, HALF_OPEN).expect("opened");
-    assert_eq!(opened.open_for, POLICY.open_for);
+fn a_hint_of_another_envoy_halves_what_opens_it_for_a_while() {
+    let mut breaker = Breaker::new(POLICY);
+    breaker.hint(at(2_000));
+    assert_eq!(breaker.state(T0), State::Closed, "it opens nothing by itself");
+    assert_eq!(calls(&mut breaker, FAILURE, 2, T0), None);
+    assert!(call(&mut breaker.clone(), FAILURE, at(1_999)).is_some());
+    assert!(call(&mut breaker, FAILURE, at(2_000)).is_none());
 }
 
 // ## What is told
@@ -284,37 +299,34 @@ fn tripping_soon_again_without_a_failed_probe_does_not_lengthen_the_stay() {
 #[test]
 fn what_was_done_is_counted() {
     let mut breaker = Breaker::new(POLICY);
-    let late = permit(breaker.admit(T0));
-    calls(&mut breaker, Failure, 5, T0);
+    let late = permit(breaker.admit(CALL, T0, 0));
+    calls(&mut breaker, FAILURE, 5, T0);
     refused(&mut breaker, T0);
-    breaker.record(late, Failure, T0, EVEN);
-    drop(probe(&mut breaker, HALF_OPEN));
-    let later = HALF_OPEN.after(PROBE_TIMEOUT);
-    call(&mut breaker, Abandoned, later);
-    calls(&mut breaker, Success, 3, later);
+    breaker.record(late, FAILURE, T0, EVEN);
+    call(&mut breaker, Abandoned, HALF_OPEN);
+    calls(&mut breaker, Success, 3, HALF_OPEN);
     let counters = Counters {
         passed: 6,
-        probes: 5,
+        probes: 4,
         refused: 1,
         successes: 3,
         failures: 5,
         abandoned: 1,
         late: 1,
-        lost: 1,
         opened: 1,
-        closed: 1,
+        closed: 0,
     };
     assert_eq!(breaker.counters(), counters);
+    assert_eq!(recovered().counters().closed, 1);
 }
 
 #[test]
-fn every_state_and_reason_has_its_word() {
-    let states = [State::Closed, State::Open, State::HalfOpen].map(State::word);
-    assert_eq!(states, ["closed", "open", "half-open"]);
-    let reasons =
-        [TripReason::ConsecutiveFailures, TripReason::FailureRate, TripReason::ProbeFailed, TripReason::Peer];
-    assert_eq!(
-        reasons.map(TripReason::word),
-        ["consecutive-failures", "failure-rate", "probe-failed", "peer"]
-    );
+fn every_state_and_cause_has_a_word_of_its_own() {
+    let words = State::ALL.map(State::word).into_iter().chain(Cause::ALL.map(Cause::word));
+    let mut words: Vec<&str> = words.collect();
+    assert!(words.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+    words.sort_unstable();
+    let count = words.len();
+    words.dedup();
+    assert_eq!(words.len(), count);
 }

@@ -1,93 +1,188 @@
 //! What workers learn from one another.
 
-use super::super::{Breaker, Shared, State, TripReason};
+use super::super::{Cause, Shared, State};
 use super::*;
-use Outcome::{Failure, Success};
+use Outcome::Success;
+
+const FAILURE: Outcome = Outcome::NONE;
+
+/// Tells what one knows, as if it were written and read.
+fn tell(from: &mut Breaker, to: &mut Breaker, now: Mono) -> Option<Transition> {
+    from.settle(now, EVEN);
+    let shared = Shared::decode(&from.shared().encode()).expect("a value");
+    to.merge(&shared, now)
+}
 
 #[test]
 fn a_peers_open_opens_here() {
     let mut breaker = Breaker::new(POLICY);
-    let opened = breaker.merge(&tripped().shared(), at(50)).expect("opened");
+    let opened = breaker.merge(tripped().shared(), at(50)).expect("opened");
     assert_eq!((opened.from, opened.to), (State::Closed, State::Open));
-    assert_eq!((opened.reason, opened.by_peer), (Some(TripReason::Peer), true));
+    assert_eq!((opened.cause, opened.by_peer), (Cause::ConsecutiveFailures, true));
     assert_eq!(opened.open_for, Duration::from_millis(4_950));
-    assert_eq!(breaker.opened_by(), Some(TripReason::ConsecutiveFailures));
     assert_eq!(breaker.counters().opened, 0, "it is counted where it was seen");
 }
 
 #[test]
-fn a_peers_closed_closes_here() {
+fn a_peers_share_passes_here_and_a_peers_closed_closes_here() {
     let (mut breaker, mut peer) = (tripped(), Breaker::new(POLICY));
-    peer.merge(&breaker.shared(), T0);
-    let old = probe(&mut breaker, HALF_OPEN);
+    peer.merge(breaker.shared(), T0);
     calls(&mut peer, Success, 3, HALF_OPEN);
-    let closed = breaker.merge(&peer.shared(), HALF_OPEN).expect("closed");
-    assert_eq!((closed.from, closed.to, closed.reason), (State::HalfOpen, State::Closed, None));
-    assert!(closed.by_peer);
-    assert_eq!(breaker.record(old, Failure, HALF_OPEN, EVEN), None);
-    assert_eq!(
-        breaker.counts(HALF_OPEN).total(),
-        0,
-        "a probe's result is not a sample of the closed circuit"
-    );
+    let climbed = tell(&mut peer, &mut breaker, HALF_OPEN).expect("a share");
+    assert_eq!((climbed.to, climbed.share), (State::HalfOpen, 1));
+    let closed = breaker.merge(recovered().shared(), RECOVERED).expect("closed");
+    assert_eq!((closed.from, closed.to, closed.by_peer), (State::HalfOpen, State::Closed, true));
 }
 
 #[test]
-fn an_older_record_and_the_same_one_change_nothing() {
-    let old = tripped().shared();
+fn of_all_workers_one_probes() {
+    let (mut breaker, mut peer) = (tripped(), Breaker::new(POLICY));
+    peer.merge(breaker.shared(), T0);
+    let first = probe(&mut peer, HALF_OPEN);
+    assert!(tell(&mut peer, &mut breaker, HALF_OPEN).is_none());
+    assert!(refused(&mut breaker, HALF_OPEN).is_some());
+    assert!(!breaker.invites(HALF_OPEN));
+    peer.record(first, Success, HALF_OPEN, EVEN);
+    tell(&mut peer, &mut breaker, HALF_OPEN);
+    assert!(probe(&mut breaker, HALF_OPEN).has_turn());
+}
+
+#[test]
+fn of_two_that_take_the_turn_at_once_who_writes_first_has_it() {
+    let (mut breaker, mut peer) = (tripped(), Breaker::new(POLICY));
+    peer.merge(breaker.shared(), T0);
+    let (mine, others) = (probe(&mut breaker, HALF_OPEN), probe(&mut peer, HALF_OPEN));
+    assert!(peer.keeps_turn(&others, Some(tripped().shared())));
+    assert!(!breaker.keeps_turn(&mine, Some(peer.shared())));
+    breaker.lose_turn(mine);
+    assert!(tell(&mut peer, &mut breaker, HALF_OPEN).is_none());
+    assert!(refused(&mut breaker, HALF_OPEN).is_some());
+}
+
+#[test]
+fn probes_that_went_well_are_counted_over_all_workers() {
+    let (mut breaker, mut peer) = (tripped(), Breaker::new(POLICY));
+    peer.merge(breaker.shared(), T0);
+    call(&mut peer, Success, HALF_OPEN);
+    tell(&mut peer, &mut breaker, HALF_OPEN);
+    call(&mut breaker, Success, HALF_OPEN);
+    tell(&mut breaker, &mut peer, HALF_OPEN);
+    assert_eq!(call(&mut peer, Success, HALF_OPEN).map(|made| made.cause), Some(Cause::ProbesSucceeded));
+}
+
+#[test]
+fn a_row_of_failures_may_be_spread_over_workers() {
+    let (mut one, mut other) = (Breaker::new(POLICY), Breaker::new(POLICY));
+    assert_eq!(calls(&mut one, FAILURE, 2, T0), None);
+    tell(&mut one, &mut other, T0);
+    assert_eq!(calls(&mut other, FAILURE, 2, at(100)), None);
+    tell(&mut other, &mut one, at(100));
+    assert!(call(&mut one, FAILURE, at(200)).is_some());
+}
+
+#[test]
+fn what_is_too_little_for_each_of_two_workers_is_enough_for_both() {
+    let policy = plan::Breaker { slow_call: Some(Duration::from_millis(300)), ..POLICY };
+    let (mut one, mut other) = (Breaker::new(policy.clone()), Breaker::new(policy));
+    for breaker in [&mut one, &mut other] {
+        for _ in 0..3 {
+            let _hangs = permit(breaker.admit(CALL, T0, 0));
+        }
+        assert_eq!(breaker.tick(at(300), EVEN), None, "three are no row of five");
+    }
+    tell(&mut one, &mut other, at(300));
+    let opened = other.settle(at(300), EVEN).expect("six are");
+    assert_eq!((opened.to, opened.cause), (State::Open, Cause::SlowCalls));
+}
+
+#[test]
+fn a_success_elsewhere_ends_the_row() {
+    let (mut one, mut other) = (Breaker::new(POLICY), Breaker::new(POLICY));
+    calls(&mut one, FAILURE, 4, T0);
+    tell(&mut one, &mut other, T0);
+    call(&mut other, Success, at(100));
+    tell(&mut other, &mut one, at(100));
+    assert_eq!(calls(&mut one, FAILURE, 4, at(200)), None);
+}
+
+#[test]
+fn the_window_is_that_of_all_workers() {
+    let policy = plan::Breaker { consecutive_failures: 1_000, ..POLICY };
+    let (mut one, mut other) = (Breaker::new(policy.clone()), Breaker::new(policy));
+    calls(&mut one, FAILURE, 20, T0);
+    tell(&mut one, &mut other, T0);
+    assert_eq!(calls(&mut other, FAILURE, 19, at(100)), None);
+    assert_eq!(other.counts(at(100)).calls, 39);
+    assert_eq!(call(&mut other, FAILURE, at(100)).map(|made| made.cause), Some(Cause::FailureRate));
+}
+
+#[test]
+fn calls_of_an_earlier_era_are_not_counted_in_this_one() {
+    let mut late = Breaker::new(POLICY);
+    calls(&mut late, FAILURE, 4, T0);
     let mut breaker = recovered();
-    let permit = permit(breaker.admit(HALF_OPEN));
-    assert_eq!(breaker.merge(&old, HALF_OPEN), None);
-    assert_eq!(breaker.merge(&breaker.shared(), HALF_OPEN), None);
-    assert_eq!(breaker.state(HALF_OPEN), State::Closed);
-    breaker.record(permit, Success, HALF_OPEN, EVEN);
-    assert_eq!(breaker.counts(HALF_OPEN).total(), 1, "nothing is late");
+    breaker.settle(RECOVERED, EVEN);
+    assert_eq!(late.merge(breaker.shared(), RECOVERED), None, "closed before and after");
+    assert_eq!(late.counts(RECOVERED).calls, 0);
+    assert_eq!(calls(&mut late, FAILURE, 4, RECOVERED), None);
 }
 
 #[test]
-fn a_closing_missed_between_two_ticks_still_empties_the_window() {
-    let mut breaker = Breaker::new(POLICY);
-    calls(&mut breaker, Failure, 4, T0);
-    assert_eq!(breaker.merge(&recovered().shared(), HALF_OPEN), None, "closed before and after");
-    assert_eq!(calls(&mut breaker, Failure, 4, HALF_OPEN), None);
+fn an_older_value_and_the_same_one_change_nothing() {
+    let old = tripped().shared().clone();
+    let mut breaker = recovered();
+    let permit = permit(breaker.admit(CALL, RECOVERED, 0));
+    assert_eq!(breaker.merge(&old, RECOVERED), None);
+    let same = breaker.shared().clone();
+    assert_eq!(breaker.merge(&same, RECOVERED), None);
+    assert_eq!(breaker.state(RECOVERED), State::Closed);
+    breaker.record(permit, Success, RECOVERED, EVEN);
+    assert_eq!(breaker.counts(RECOVERED).calls, 1, "nothing is late");
 }
 
 #[test]
-fn when_two_workers_close_at_once_what_they_saw_since_holds() {
+fn when_one_worker_lets_more_pass_and_another_opens_at_once_the_circuit_is_open() {
     let (mut a, mut b) = (tripped(), tripped());
     calls(&mut a, Success, 3, HALF_OPEN);
-    calls(&mut b, Success, 3, Mono(HALF_OPEN.0 + 1));
-    calls(&mut a, Failure, 4, HALF_OPEN);
-    assert_eq!(a.merge(&b.shared(), HALF_OPEN), None);
-    assert_eq!(a.shared(), b.shared());
-    assert!(call(&mut a, Failure, HALF_OPEN).is_some());
-}
-
-#[test]
-fn when_one_worker_closes_and_another_reopens_at_once_the_circuit_is_open() {
-    let (mut a, mut b) = (tripped(), tripped());
-    calls(&mut a, Success, 3, HALF_OPEN);
-    call(&mut b, Failure, HALF_OPEN);
-    assert_eq!(a.merge(&b.shared(), HALF_OPEN).map(|t| t.to), Some(State::Open));
-    assert_eq!(b.merge(&recovered().shared(), HALF_OPEN), None);
+    call(&mut b, FAILURE, HALF_OPEN);
+    assert_eq!(tell(&mut b, &mut a, HALF_OPEN).map(|made| made.to), Some(State::Open));
+    assert_eq!(tell(&mut a, &mut b, HALF_OPEN), None);
     assert_eq!(a.shared(), b.shared());
 }
 
 #[test]
 fn a_peers_word_is_believed_no_longer_than_the_policy_allows() {
-    let garbage = Shared { until: Mono(u64::MAX), ..tripped().shared() };
+    let mut garbage = tripped().shared().clone();
+    garbage.record.until = Mono(u64::MAX);
     let mut breaker = Breaker::new(POLICY);
     breaker.merge(&garbage, T0);
     assert_eq!(breaker.state(at(299_999)), State::Open);
     assert_eq!(breaker.state(at(300_000)), State::HalfOpen);
-    assert_eq!(breaker.shared(), garbage, "what is told on is not touched");
+    assert_eq!(breaker.shared(), &garbage, "what is told on is not touched");
 }
 
 #[test]
-fn only_what_is_newer_than_the_stored_record_is_published() {
-    let (breaker, newer) = (tripped(), recovered().shared());
-    assert_eq!(breaker.publish(None), Some(breaker.shared().encode()));
-    assert_eq!(breaker.publish(Some(&Shared::INITIAL)), Some(breaker.shared().encode()));
-    assert_eq!(breaker.publish(Some(&breaker.shared())), None);
-    assert_eq!(breaker.publish(Some(&newer)), None);
+fn what_is_known_already_is_not_written_and_of_a_circuit_nothing_has_happened_to_nothing_is() {
+    assert_eq!(Breaker::new(POLICY).propose(None, T0), None);
+    let mut breaker = tripped();
+    assert!(breaker.propose(None, T0).is_some());
+    let known = breaker.shared().clone();
+    assert_eq!(breaker.propose(Some(&known), T0), None);
+    let permit = probe(&mut breaker, HALF_OPEN);
+    assert!(breaker.propose(Some(&known), HALF_OPEN).is_some(), "a turn is told");
+    breaker.abandon(permit);
+}
+
+#[test]
+fn who_loses_a_race_tells_the_same_again_and_no_call_is_counted_twice() {
+    let (mut one, mut other) = (Breaker::new(POLICY), Breaker::new(POLICY));
+    calls(&mut one, Success, 3, T0);
+    calls(&mut other, Success, 4, T0);
+    let (first, _lost) = (one.propose(None, T0), other.propose(None, T0));
+    one.accepted(first.expect("news"), T0, EVEN);
+    other.merge(one.shared(), T0);
+    let proposal = other.propose(Some(one.shared()), T0).expect("news");
+    other.accepted(proposal, T0, EVEN);
+    one.merge(other.shared(), T0);
+    assert_eq!((one.counts(T0).calls, other.counts(T0).calls), (7, 7));
 }

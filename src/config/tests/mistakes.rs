@@ -61,7 +61,7 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
         ],
     );
     assert_told(
-        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","etag":true,"key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"globe","lease":"1h","max_waiters":1.5,"overflow":"reject","parallel":3,"release":{"parallel":0,"max":1},"wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1s","enabled":0}}}"#.as_bytes(),
+        r#"{"defaults":{"cache":{"enabled":"true","default_ttl":"5 s","stale_if_error":"30m1h","etag":true,"key":{"headers":"accept","cookies":["a b",true]}},"coalesce":{"scope":"globe","lease":"1h","max_waiters":1.5,"overflow":"reject","parallel":3,"release":{"parallel":0,"max":1},"wait_timeout":null},"breaker":{"failure_rate":1.5,"fallback":"stael","window":"1.5","min_requests":"many","slow_call":"1","enabled":0}}}"#.as_bytes(),
         &[
             r#"defaults.cache.enabled: found "true"; allowed: true or false; write it without quotes, or leave the field out for true"#,
             r#"defaults.cache.default_ttl: found "5 s"; allowed: a duration from 0s to 366d in d, h, m, s or ms; write a number and its unit without spaces, or leave the field out for 0s"#,
@@ -80,10 +80,10 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
             "defaults.coalesce.parallel: found an unknown field; allowed: scope, wait_timeout, lease, max_waiters, overflow, detach, release; did you mean release.parallel?",
             "defaults.breaker.enabled: found 0; allowed: true or false; change it, or leave the field out for true",
             r#"defaults.breaker.window: found "1.5"; allowed: a duration from 1s to 10m in d, h, m, s or ms; write the unit, as in "100ms" or "5m", or leave the field out for 10s"#,
-            r#"defaults.breaker.min_requests: found "many"; allowed: a whole number from 1 to 1000000; change it, or leave the field out for 20"#,
-            "defaults.breaker.failure_rate: found 1.5; allowed: a number above 0 and at most 1; change it, or leave the field out for 0.5",
+            r#"defaults.breaker.min_requests: found "many"; allowed: a whole number from 1 to 1000000; change it, or leave the field out for 40"#,
+            "defaults.breaker.failure_rate: found 1.5; allowed: a number above 0 and at most 1; change it, or leave the field out for 0.25",
+            r#"defaults.breaker.slow_call: found "1"; allowed: a duration from 20ms to 10m in d, h, m, s or ms; write the unit, as in "100ms" or "5m", or leave the field out"#,
             r#"defaults.breaker.fallback: found "stael"; allowed: "stale" or "error"; write "stale", or leave the field out for "stale""#,
-            "defaults.breaker.slow_call: found text; allowed: nothing, since it is not available in this version; leave the field out",
         ],
     );
     assert_told(
@@ -91,7 +91,7 @@ fn a_value_of_the_wrong_type_or_range_is_told_with_what_is_allowed() {
         &[
             "l2.encryption: found text; allowed: nothing, since it is not available in this version; leave the field out",
             "refresh.cluster: found 7; allowed: the name of an Envoy cluster, 1 to 256 bytes without control characters; put it in quotes, or leave the field out",
-            "admin.path: found text; allowed: nothing, since it is not available in this version; leave the field out",
+            r#"admin.path: found "/x"; allowed: a path with a slash at both ends, such as "/.breakwater/", of letters, digits and .-_~/; change it, or leave the field out"#,
             "defaults: found a number; allowed: an object; write its fields, or leave the field out",
         ],
     );

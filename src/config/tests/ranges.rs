@@ -82,6 +82,7 @@ fn both_ends_of_a_range_are_taken_and_the_next_values_are_not() {
         ("defaults.coalesce.wait_timeout", ["0s", "1ms", "10m", "10m1ms"]),
         ("defaults.coalesce.lease", ["99ms", "100ms", "10m", "10m1ms"]),
         ("defaults.breaker.window", ["999ms", "1s", "10m", "10m1ms"]),
+        ("defaults.breaker.slow_call", ["19ms", "20ms", "10m", "10m1ms"]),
         ("defaults.breaker.open_for", ["9ms", "10ms", "1d", "1d1ms"]),
         ("defaults.breaker.max_open_for", ["9ms", "10ms", "1d", "1d1ms"]),
         ("rules.[].breaker.window", ["999ms", "1s", "10m", "10m1ms"]),
@@ -112,9 +113,18 @@ fn both_ends_of_a_count_are_taken_and_the_next_values_are_not() {
     let (within, beyond) =
         ([json!(0), json!(10), json!("10.0")], [json!(-0.1), json!(10.000_001), json!("inf"), json!(true)]);
     check(|b| parse(b).err(), "defaults.cache.early_refresh", &within, &beyond);
+    check(|b| parse(b).err(), "defaults.breaker.outlier_sigma", &within, &beyond);
     let (within, beyond) =
         ([json!(1), json!(5e-324)], [json!(0), json!(-0.1), json!(1.000_000_1), json!("nan")]);
     check(|b| parse(b).err(), "defaults.breaker.failure_rate", &within, &beyond);
+    let (within, beyond) = (
+        [json!(400), json!("599"), json!(429.0), json!("5xx")],
+        [json!(399), json!(600), json!("4xx"), json!(429.5)],
+    );
+    check(|b| parse(b).err(), "defaults.breaker.failure_statuses.[]", &within, &beyond);
+    let (within, beyond) =
+        ([json!("200"), json!("599")], [json!("204"), json!("304"), json!(503), json!("99")]);
+    check(|b| parse(b).err(), "defaults.breaker.answer.status", &within, &beyond);
 }
 
 #[test]
@@ -182,9 +192,6 @@ fn a_later_field_takes_its_value_without_effect_alone() {
     for (path, within, beyond) in [
         ("mode", vec![json!("enforce")], vec![json!("shadow"), json!(1)]),
         ("l2.encryption", vec![json!({})], vec![json!({"keys": ["k"]}), json!("k")]),
-        ("admin.path", vec![], vec![json!("/.breakwater/")]),
-        ("defaults.breaker.outlier_sigma", vec![], vec![json!(3.0)]),
-        ("defaults.breaker.slow_call", vec![], vec![json!("1s")]),
         ("rules.[].rollout", vec![json!(100), json!(100.0), json!("100.0")], vec![json!(99), json!("all")]),
     ] {
         check(|b| parse(b).err(), path, &within, &beyond);

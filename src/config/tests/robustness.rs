@@ -117,7 +117,9 @@ fn full() -> Value {
                 "identity": {"header": "authorization"}, "body": {"methods": ["QUERY"], "max_bytes": "2KiB"}}},
         "coalesce": {"scope": "worker", "wait_timeout": "1s", "lease": "2s", "max_waiters": 5},
         "breaker": {"enabled": true, "window": "5s", "min_requests": 2, "consecutive_failures": 3,
-            "failure_rate": 0.1, "open_for": "1s", "max_open_for": "2s", "half_open_probes": 1, "fallback": "error"},
+            "failure_rate": 0.1, "open_for": "1s", "max_open_for": "2s", "half_open_probes": 1, "fallback": "error",
+            "mode": "gradual", "state": "closed", "outlier_sigma": 2.5, "slow_call": "1s", "fleet_hint": true,
+            "failure_statuses": ["5xx", 429], "answer": {"status": "200", "content_type": "a/b", "body": "c"}},
     });
     let mut rule = policy.clone();
     rule["name"] = json!("r");
@@ -128,6 +130,7 @@ fn full() -> Value {
         "l2": {"cluster": "c", "ttl": "1m", "timeout": "10ms", "max_object_bytes": "2KiB"},
         "l3": {"ttl": "2h"},
         "refresh": {"cluster": "d"},
+        "admin": {"path": "/a/"},
         "defaults": policy,
         "rules": [rule],
     })

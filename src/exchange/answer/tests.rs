@@ -138,7 +138,7 @@ fn the_member_stands_behind_those_the_stored_response_came_with() {
 #[test]
 fn a_refusal_says_when_to_come_again_and_is_never_too_early() {
     for (millis, expected) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (300_000, "300")] {
-        let answer = refusal(None, Duration::from_millis(millis), RECEIVED);
+        let answer = refusal(None, Reason::BreakerOpen, Duration::from_millis(millis), None, RECEIVED);
         let entry = Entry::read_foreign(&answer.entry, RECEIVED).unwrap();
         let fields = Fields::from_block(entry.fields.to_vec()).unwrap();
         assert_eq!(text(&fields, "retry-after"), expected, "{millis} ms");
@@ -147,7 +147,7 @@ fn a_refusal_says_when_to_come_again_and_is_never_too_early() {
 
 #[test]
 fn an_own_answer_is_whole_and_stored_by_nobody() {
-    let refused = refusal(None, Duration::from_secs(5), RECEIVED);
+    let refused = refusal(None, Reason::BreakerOpen, Duration::from_secs(5), None, RECEIVED);
     let turned_away = crowded(None, RECEIVED);
     let missing = not_cached(None, RECEIVED);
     for (answer, status, why) in [
@@ -173,7 +173,10 @@ fn an_own_answer_is_whole_and_stored_by_nobody() {
 #[test]
 fn a_refusals_proxy_status_is_read_by_another_parser() {
     for (answer, error) in [
-        (refusal(None, Duration::from_secs(5), RECEIVED), "destination_unavailable"),
+        (
+            refusal(None, Reason::BreakerOpen, Duration::from_secs(5), None, RECEIVED),
+            "destination_unavailable",
+        ),
         (crowded(None, RECEIVED), "proxy_internal_response"),
     ] {
         let entry = Entry::read(&answer.entry).unwrap();

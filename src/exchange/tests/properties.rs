@@ -17,6 +17,8 @@ enum Happening {
     Unavailable,
     Admitted(bool),
     Refused,
+    Offered(Option<Stored>),
+    Opened(Option<Stored>),
     Head(u16, usize, Option<u64>),
     LocalHead(u16),
     Piece(usize),
@@ -108,6 +110,7 @@ impl Happening {
             Self::Apart if awaited.join => Event::Apart(Reason::TooManyWaiters),
             Self::Admitted(with) if awaited.admission => Event::Admitted(with.then(permit)),
             Self::Refused if awaited.admission => refused(),
+            Self::Offered(stored) if awaited.admission => Event::Offered(stock(stored)),
             _ => self.anytime()?,
         };
         Some(event)
@@ -117,7 +120,8 @@ impl Happening {
     fn anytime(self) -> Option<Event> {
         Some(match self {
             Self::Routed(_) | Self::Led(_) | Self::Watching | Self::Apart => return None,
-            Self::Admitted(_) | Self::Refused => return None,
+            Self::Admitted(_) | Self::Refused | Self::Offered(_) => return None,
+            Self::Opened(stored) => Event::Opened(stock(stored)),
             Self::Found(found, standing) => {
                 let lookup = match found {
                     Some((stored, origin)) => Lookup::Found(stored.bytes(), origin),
@@ -168,6 +172,10 @@ fn stored() -> impl Strategy<Value = Stored> {
     prop::sample::select(vec![Stored::Fresh, Stored::Stale, Stored::Past, Stored::OtherVary, Stored::Garbage])
 }
 
+fn stock(stored: Option<Stored>) -> Stock {
+    Stock { in_l1: stored.map(Stored::bytes), changed_at: Wall(0) }
+}
+
 fn said() -> impl Strategy<Value = Said> {
     prop_oneof![
         2 => Just(Said::Nothing),
@@ -194,6 +202,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Unavailable),
         4 => any::<bool>().prop_map(Happening::Admitted),
         1 => Just(Happening::Refused),
+        1 => prop::option::of(stored()).prop_map(Happening::Offered),
+        1 => prop::option::of(stored()).prop_map(Happening::Opened),
         4 => (status(), 0..STATEMENTS.len(), length).prop_map(|(s, at, len)| Happening::Head(s, at, len)),
         1 => status().prop_map(Happening::LocalHead),
         3 => (0..LARGEST_BODY).prop_map(Happening::Piece),
@@ -282,14 +292,14 @@ proptest! {
             if matches!(event, Event::Led(..) | Event::Watching(..) | Event::Apart(_)) {
                 awaited.join = false;
             }
-            if matches!(event, Event::Admitted(_) | Event::Refused(..)) {
+            if matches!(event, Event::Admitted(_) | Event::Refused(_) | Event::Offered(_)) {
                 awaited.admission = false;
             }
             let actions = driven.on(event);
             prop_assert!(!was_over || actions.is_empty(), "{actions:?} after the end");
             for action in &actions {
                 awaited.join |= matches!(action, Action::Join);
-                awaited.admission |= matches!(action, Action::Admit);
+                awaited.admission |= matches!(action, Action::Admit | Action::Probe);
                 tally.count(action);
             }
             awaited.parked = matches!(driven.exchange.phase, Phase::Waiting { .. });

@@ -1,6 +1,7 @@
 //! What is decided before a response, one rule a test: flights, tiers, the circuit.
 
 use super::*;
+use crate::config::plan::Answer;
 use crate::config::plan::{Advice, Fallback};
 
 // ## Routes and flights
@@ -274,12 +275,65 @@ fn a_permit_is_recorded_with_what_the_head_says() {
 #[test]
 fn a_write_is_never_answered_from_the_store() {
     let mut post = Driven::new("POST", &[]).after([Event::Routed(Route::Upstream)]);
-    let actions = post.on(Event::Refused(secs(1), Some(stale()), Wall(0)));
+    let actions = post.on(refused_with(in_l1(stale())));
     assert_eq!(words(&actions), "serve own 503");
 }
 
 #[test]
 fn an_open_circuit_is_hidden_by_what_l1_holds() {
     let mut get = Driven::get().after([Event::Routed(Route::Upstream)]);
-    assert_eq!(words(&get.on(Event::Refused(secs(1), Some(stale()), Wall(0)))), "serve stale on open");
+    assert_eq!(words(&get.on(refused_with(in_l1(stale())))), "serve stale on open");
+}
+
+#[test]
+fn the_rules_own_answer_stands_in_where_nothing_stale_does() {
+    let own = |content: Option<Held>| {
+        let mut driven = Driven::get();
+        let answer = Answer { status: 200, content_type: "text/html".into(), body: "<p>later</p>".into() };
+        driven.rule.breaker.answer = Some(answer);
+        let mut driven = driven.after([Event::Routed(Route::Upstream)]);
+        driven.on(refused_with(Stock { in_l1: content, changed_at: Wall(0) }))
+    };
+    assert_eq!(words(&own(Some(stale()))), "serve stale on open");
+    let actions = own(None);
+    assert_eq!(words(&actions), "serve own 200");
+    let entry = Entry::read(&served(&actions).unwrap().entry).unwrap();
+    let fields = Fields::from_block(entry.fields.to_vec()).unwrap();
+    assert_eq!((entry.body, fields.get(b"content-type")), (&b"<p>later</p>"[..], Some(&b"text/html"[..])));
+    assert!(fields.get(b"retry-after").is_some() && fields.get(b"proxy-status").is_some());
+}
+
+#[test]
+fn who_can_be_answered_stale_does_not_probe_but_has_it_done() {
+    let offered = |sender, refreshes, held: Option<Held>| {
+        let mut driven = Driven::get();
+        driven.refreshes = refreshes;
+        driven.exchange.sender = sender;
+        let mut driven = driven.leads().after([nothing()]);
+        words(&driven.on(Event::Offered(Stock { in_l1: held, changed_at: Wall(0) })))
+    };
+    let stale = || Some(stale());
+    let all = "serve stale on open, end with stale on open, invite";
+    assert_eq!(offered(Sender::Client, true, stale()), all);
+    assert_eq!(offered(Sender::Client, true, None), "probe", "it has nothing to live on");
+    assert_eq!(offered(Sender::Client, false, stale()), "probe", "nobody else can");
+    assert_eq!(offered(Sender::Refetch, true, stale()), "probe", "it is one already");
+}
+
+#[test]
+fn who_waits_for_a_fetch_is_answered_stale_when_the_circuit_opens_under_it() {
+    let opened = |held: Option<Held>, in_l1: Option<Held>| {
+        let mut driven = Driven::holding("GET", &[], held).fetches();
+        let actions = driven.on(Event::Opened(Stock { in_l1, changed_at: Wall(0) }));
+        (words(&actions), driven.exchange.leads_a_fetch(), driven)
+    };
+    let ended = "end with stale on open";
+    assert_eq!(opened(Some(stale()), None).0, ended);
+    let (told, leads, mut driven) = opened(None, Some(stale()));
+    assert_eq!((told.as_str(), leads), (ended, false));
+    let actions = driven.on(cacheable_head());
+    assert_eq!(words(&actions), "record success, forget, relay stored", "its own client gets what comes");
+    assert_eq!(words(&driven.on(Event::Complete)), "keep");
+    let (told, leads, _) = opened(None, None);
+    assert_eq!((told.as_str(), leads), ("", true), "with nothing to give they wait on");
 }

@@ -155,7 +155,7 @@ const SITUATIONS: [(&str, Arrange); 52] = [
     ("ended", || Driven::get().fetches().after([Event::Gone])),
 ];
 
-const EVENTS: [(&str, Happen); 52] = [
+const EVENTS: [(&str, Happen); 56] = [
     ("routed into a flight", routed),
     ("routed to the tiers", || Event::Routed(Route::Lookup)),
     ("routed to the upstream", || Event::Routed(Route::Upstream)),
@@ -185,6 +185,10 @@ const EVENTS: [(&str, Happen); 52] = [
     ("admitted", admitted),
     ("admitted without a breaker", || Event::Admitted(None)),
     ("refused", refused),
+    ("refused, a stale copy in L1", || refused_with(in_l1(stale()))),
+    ("offered", || Event::Offered(Stock::default())),
+    ("offered, a stale copy in L1", || Event::Offered(in_l1(stale()))),
+    ("the circuit opens, a stale copy in L1", || Event::Opened(in_l1(stale()))),
     ("head max-age", cacheable_head),
     ("head max-age, announced too large", || {
         head("200", &[("cache-control", "max-age=60"), ("content-length", "17")])

@@ -235,8 +235,9 @@ impl Host for EnvoyHost {
 /// Envoy's words for an upstream that did not answer (its `response_code_details`). What overflowed Envoy's own
 /// limits says nothing about the upstream.
 fn is_upstream_failure(details: &[u8]) -> bool {
-    const FAILURES: [&[u8]; 7] = [
+    const FAILURES: [&[u8]; 8] = [
         b"upstream_reset_before_response_started",
+        b"upstream_reset_after_response_started",
         b"response_timeout",
         b"upstream_response_timeout",
         b"upstream_per_try_timeout",

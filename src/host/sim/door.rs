@@ -4,7 +4,7 @@
 
 use super::MAX_ACTIONS;
 use super::client::{ClientId, ClientRequest, End};
-use super::happening::Place;
+use super::happening::{Happening, Place};
 use super::lines::Lines;
 use super::process::Process;
 use super::state::{Call, Callout, Deferred, Event, Phase, State, Stream, Way};
@@ -370,6 +370,9 @@ impl Host for SimHost {
     fn log(&self, level: Level, line: &str) {
         self.enter(Access::Own, |state| {
             state.note(|| format!("log {}.{} {level:?}: {line}", self.envoy, self.worker));
+            if level >= Level::Warn {
+                state.tell(Happening::Logged { envoy: self.envoy, line: line.to_owned() });
+            }
         });
     }
 }

@@ -55,6 +55,13 @@ pub enum Happening {
         /// The number behind the marker.
         serial: u64,
     },
+    /// A worker wrote a line that an operator should see.
+    Logged {
+        /// On which Envoy.
+        envoy: usize,
+        /// What it says.
+        line: String,
+    },
     /// A callback has returned ([`Config::tell_calls`](super::Config::tell_calls)).
     Called {
         /// On which Envoy.
