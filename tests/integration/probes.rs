@@ -1,0 +1,176 @@
+//! How a circuit comes back on real Envoy: one probe in the whole Envoy, in the background where it can be, then a ramp.
+
+use crate::support::client::{Answer, Client, Request, send};
+use crate::support::crowd::by_worker;
+use crate::support::envoy::Envoy;
+use crate::support::gate::Gate;
+use crate::support::origin::Origin;
+use crate::support::recipe::Recipe;
+use crate::support::reply::{Hold, Reply};
+use crate::support::steady::Steady;
+use crate::support::{eventually, turn};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+fn circuit(breaker: &Value) -> Value {
+    json!({"defaults": {"breaker": breaker}})
+}
+
+fn page(body: &str, lifetime: &str) -> Reply {
+    Reply::ok(body).header("cache-control", lifetime)
+}
+
+fn is_refused(answer: &Answer) -> bool {
+    answer.status == 503 && answer.header("cache-status").ends_with("detail=breaker-open")
+}
+
+async fn transitions(envoy: &Envoy, cause: &str) -> u64 {
+    envoy.stat(&format!("wasmcustom.breakwater.transitions.{cause}.rule.default")).await
+}
+
+/// Fails requests of no interest until the circuit is open.
+async fn open(envoy: &Envoy, origin: &Origin) {
+    origin.answer(|_| Reply::with(500, "bad"));
+    let mut asked = 0;
+    eventually("the circuit opens", async || {
+        asked += 1;
+        is_refused(&send(envoy.address(), &Request::get(format!("/opens/{asked}"))).await)
+    })
+    .await;
+    origin.until("all of that is over", |origin| origin.in_flight() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_probe_goes_in_the_whole_envoy() {
+    let _turn = turn::shared().await;
+    let gate = Gate::new();
+    let origin = Origin::start(|_| page("good", "no-store")).await;
+    let breaker = json!({"open_for": "500ms", "max_open_for": "500ms"});
+    let envoy = Recipe::minimal().origin(origin.address()).plugin(&circuit(&breaker)).start().await;
+    let mut clients: Vec<Client> = by_worker(&envoy, 4).await.into_iter().flatten().collect();
+    open(&envoy, &origin).await;
+    let held = gate.clone();
+    origin.answer(move |_| page("well", "no-store").head(Hold::At(held.clone())));
+    origin.forget();
+    let mut prober = Client::connect(envoy.address()).await.unwrap();
+    eventually("a probe goes", async || {
+        prober = Client::connect(envoy.address()).await.unwrap();
+        prober.begin(&Request::get("/probe")).await.unwrap();
+        tokio::select! {
+            _ = prober.head() => false,
+            () = origin.until("it is at the upstream", |origin| origin.in_flight() == 1) => true,
+        }
+    })
+    .await;
+    for round in 0..5 {
+        for client in &mut clients {
+            let answer = client.send(&Request::get(format!("/others/{round}"))).await.unwrap();
+            assert!(is_refused(&answer), "{:?}", answer.head);
+        }
+    }
+    assert_eq!((origin.total(), origin.peak()), (1, 1), "of both workers one has a probe under way");
+    gate.open();
+    assert_eq!(prober.answer().await.unwrap().text(), "well");
+    eventually("enough go well", async || {
+        send(envoy.address(), &Request::get("/next")).await;
+        transitions(&envoy, "probes-succeeded").await == 1
+    })
+    .await;
+    eventually("its beginning too", async || transitions(&envoy, "time-over").await == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_can_be_answered_stale_does_not_pay_for_the_probe_whose_success_renews_what_is_stored() {
+    let _turn = turn::shared().await;
+    let gate = Gate::new();
+    let origin = Origin::start(|_| page("old", "max-age=1, stale-if-error=600")).await;
+    let breaker = json!({"open_for": "1s", "max_open_for": "1s"});
+    let envoy = Recipe::shipped().origin(origin.address()).plugin(&circuit(&breaker)).start().await;
+    let get = Request::get("/page");
+    send(envoy.address(), &get).await;
+    open(&envoy, &origin).await;
+    let held = gate.clone();
+    origin.answer(move |_| page("new", "max-age=600").head(Hold::At(held.clone())));
+    origin.forget();
+    // All the time, also while the probe hangs.
+    eventually("a probe goes in the background", async || {
+        let answer = send(envoy.address(), &get).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "old"));
+        origin.in_flight() == 1
+    })
+    .await;
+    for _ in 0..50 {
+        assert_eq!(send(envoy.address(), &get).await.text(), "old");
+    }
+    assert_eq!((origin.total(), origin.peak()), (1, 1));
+    gate.open();
+    eventually("what it brought is stored", async || send(envoy.address(), &get).await.text() == "new").await;
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_circuit_stops_refreshes_in_the_background() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|_| page("page", "max-age=1, stale-while-revalidate=600")).await;
+    let breaker = json!({"open_for": "10m", "max_open_for": "10m"});
+    let envoy = Recipe::shipped().origin(origin.address()).plugin(&circuit(&breaker)).start().await;
+    let pages: Vec<Request> = (0..5).map(|number| Request::get(format!("/pages/{number}"))).collect();
+    for page in &pages {
+        send(envoy.address(), page).await;
+    }
+    open(&envoy, &origin).await;
+    let begun = envoy.stat("wasmcustom.breakwater.refreshes.begun").await;
+    origin.forget();
+    let mut stale = 0;
+    eventually("all are served stale for a while", async || {
+        for page in &pages {
+            let answer = send(envoy.address(), page).await;
+            assert_eq!((answer.status, answer.text().as_str()), (200, "page"));
+            stale += usize::from(answer.header("cache-status").contains("ttl=-"));
+        }
+        stale >= 50
+    })
+    .await;
+    assert_eq!(origin.total(), 0);
+    assert_eq!(envoy.stat("wasmcustom.breakwater.refreshes.begun").await, begun);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traffic_comes_back_by_the_rungs_of_a_ramp_and_a_relapse_ends_it() {
+    const RATE: u32 = 400;
+    let _turn = turn::alone().await;
+    let origin = Origin::start(|_| page("good", "no-store")).await;
+    let breaker = json!({"open_for": "2s", "max_open_for": "20s"});
+    let envoy = Recipe::minimal().origin(origin.address()).plugin(&circuit(&breaker)).start().await;
+    let clients: Vec<Client> = by_worker(&envoy, 4).await.into_iter().flatten().collect();
+    let traffic = Steady::start(envoy.address(), clients, RATE, |number| Request::get(format!("/{number}")));
+    origin.until("traffic flows", |origin| origin.total() > 100).await;
+    origin.answer(|_| Reply::with(500, "bad"));
+    eventually("it opens", async || envoy.stat("wasmcustom.breakwater.breaker.opened").await == 1).await;
+    origin.answer(|_| page("good", "no-store"));
+    eventually("probes succeed", async || transitions(&envoy, "probes-succeeded").await == 1).await;
+    // Rungs last for 0.6 s.
+    let mut shares = Vec::new();
+    for rung in 1..=3u64 {
+        let (since, before) = (Instant::now(), origin.total());
+        eventually("the next rung", async || transitions(&envoy, "share-held").await == rung).await;
+        let expected = since.elapsed().as_secs_f64() * f64::from(RATE);
+        shares.push((origin.total() - before) as f64 / expected);
+    }
+    eprintln!("shares of the traffic on the rungs of 1, 5 and 20 %: {shares:.3?}");
+    for (share, most) in shares.iter().zip([0.06, 0.12, 0.30]) {
+        assert!(*share <= most, "{shares:?}");
+    }
+    origin.answer(|_| Reply::with(500, "bad"));
+    eventually("a relapse", async || transitions(&envoy, "relapse").await == 1).await;
+    let refused = send(envoy.address(), &Request::get("/refused")).await;
+    let seconds: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((3..=5).contains(&seconds), "twice the time: {seconds}");
+    origin.until("all of that is over", |origin| origin.in_flight() == 0).await;
+    let before = origin.total();
+    sleep_until(Instant::now() + Duration::from_millis(500)).await;
+    assert_eq!(origin.total(), before, "nothing passes");
+    drop(traffic);
+    assert_eq!(envoy.vm_failures().await, 0);
+}
