@@ -12,7 +12,7 @@ async fn a_wrong_configuration_is_refused_with_all_its_mistakes_each_with_its_pa
             "l1": {"ttl": "soon", "max_bytes": "1KiB", "maxBytes": "64MiB"},
             "l2": {"cluster": "breakwater_l2", "timeout": 50},
             "refresh": {"cluster": ""},
-            "admin": {"path": "/.breakwater/"},
+            "admin": {"path": ".breakwater"},
             "defaults": {
                 "cache": {
                     "stale_if_error": "-1h", "stale_while_revalidate": 5, "statuses": {"206": "1s", "404": "soon"},
