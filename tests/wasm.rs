@@ -94,10 +94,12 @@ fn an_entry_and_a_pipeline_come_back_as_they_went_in() {
 #[wasm_bindgen_test]
 fn a_circuit_opens_on_failures_in_a_row() {
     let plan = config::parse(b"{}").unwrap();
-    let mut circuit = breaker::Breaker::new(plan.default_rule.breaker);
+    let mut circuit = breaker::Breaker::new(plan.default_rule.breaker.clone());
     for _ in 0..plan.default_rule.breaker.consecutive_failures {
-        if let breaker::Admission::Pass(permit) = circuit.admit(Mono(1)) {
-            circuit.record(permit, breaker::Outcome::Failure, Mono(2), 0);
+        if let breaker::Admission::Pass(permit) =
+            circuit.admit(breaker::Call { invited: false, timed: true }, Mono(1), 0)
+        {
+            circuit.record(permit, breaker::Outcome::NONE, Mono(2), 0);
         }
     }
     assert_eq!(circuit.state(Mono(3)), breaker::State::Open);
