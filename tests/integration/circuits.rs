@@ -1,7 +1,7 @@
 //! Circuits on real Envoy: what opens them, how soon all workers know, and how they come back.
 
 use crate::support::client::{Client, Request, send, wave_of};
-use crate::support::crowd::{by_worker, leader, waiters};
+use crate::support::crowd::{by_worker, waiters};
 use crate::support::envoy::Envoy;
 use crate::support::gate::Gate;
 use crate::support::origin::Origin;
@@ -122,27 +122,36 @@ async fn who_waits_for_a_fetch_is_answered_stale_when_the_circuit_opens_under_it
     let _turn = turn::shared().await;
     let gate = Gate::new();
     let origin = Origin::start(|_| page("old", "max-age=1, stale-if-error=600")).await;
-    let breaker =
-        json!({"slow_call": "1s", "consecutive_failures": 1, "open_for": "10m", "max_open_for": "10m"});
-    let envoy = Recipe::minimal().origin(origin.address()).plugin(&circuit(&breaker)).start().await;
+    let breaker = json!({"consecutive_failures": 3, "open_for": "10m", "max_open_for": "10m"});
+    let patch = json!({"defaults": {"breaker": breaker, "coalesce": {"wait_timeout": "60s"}}});
+    let envoy = Recipe::minimal().origin(origin.address()).plugin(&patch).start().await;
     let request = Request::get("/page");
     send(envoy.address(), &request).await;
     let held = gate.clone();
-    origin.answer(move |_| page("new", "max-age=600").head(Hold::At(held.clone())));
-    origin.forget();
-    eventually("it is stale", async || {
+    origin.answer(move |seen| match seen.path() {
+        "/page" => page("new", "max-age=600").head(Hold::At(held.clone())),
+        _ => Reply::with(500, "bad"),
+    });
+    // As soon as it is stale, one asks the upstream.
+    let mut first = loop {
         let mut client = Client::connect(envoy.address()).await.unwrap();
         client.begin(&request).await.unwrap();
-        let is_at_upstream = async { origin.until("it is asked", |origin| origin.in_flight() == 1).await };
-        tokio::select! {
-            _ = client.answer() => false,
-            () = is_at_upstream => true,
+        let is_answered = tokio::select! {
+            _ = client.answer() => true,
+            () = origin.until("it is at the upstream", |origin| origin.in_flight() == 1) => false,
+        };
+        if !is_answered {
+            break client;
         }
+    };
+    let mut waiting = waiters(&envoy, &request).await;
+    assert_eq!(origin.hits("/page"), 2, "all the others wait for that one");
+    let mut asked = 0;
+    eventually("the circuit opens", async || {
+        asked += 1;
+        is_refused(&send(envoy.address(), &Request::get(format!("/{asked}"))).await)
     })
     .await;
-    // That one has left: one of those who come now leads.
-    let mut first = leader(&envoy, &origin, &request).await;
-    let mut waiting = waiters(&envoy, &request).await;
     while let Some(answer) = waiting.join_next().await {
         let answer = answer.unwrap();
         assert_eq!((answer.status, answer.text().as_str()), (200, "old"));
