@@ -35,17 +35,26 @@ pub(super) struct Workers {
     /// Another writes just before this one does.
     pub(super) raced: bool,
     pub(super) now: Mono,
+    chance: u64,
 }
 
 impl Workers {
     pub(super) fn new(policy: plan::Breaker, count: usize) -> Self {
         let breakers = vec![Breaker::new(policy.clone()); count];
         let held = (0..count).map(|_| Vec::new()).collect();
-        Self { policy, breakers, held, cell: Cell::default(), raced: false, now: Mono(1_000) }
+        Self { policy, breakers, held, cell: Cell::default(), raced: false, now: Mono(1_000), chance: 1 }
+    }
+
+    /// Numbers of all sizes: one that stays the same would have a shedding circuit shed all or nothing.
+    fn random(&mut self) -> u64 {
+        self.chance =
+            self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.chance
     }
 
     pub(super) fn synchronize(&mut self, who: usize) {
         for _ in 0..4 {
+            let random = self.random();
             let (stored, cas) = self.cell.read();
             let breaker = &mut self.breakers[who];
             stored.iter().for_each(|stored| {
@@ -53,7 +62,7 @@ impl Workers {
             });
             let Some(proposal) = breaker.propose(stored.as_ref(), self.now) else { return };
             self.cell.cas += u32::from(std::mem::take(&mut self.raced));
-            if self.cell.swap(&proposal, cas) && breaker.accepted(proposal, self.now, 0).is_none() {
+            if self.cell.swap(&proposal, cas) && breaker.accepted(proposal, self.now, random).is_none() {
                 return;
             }
         }
@@ -61,8 +70,9 @@ impl Workers {
 
     pub(super) fn admit(&mut self, who: usize, call: Call) -> Option<(State, bool)> {
         self.synchronize(who);
+        let random = self.random();
         let state = self.breakers[who].state(self.now);
-        let permit = match self.breakers[who].admit(call, self.now, 0) {
+        let permit = match self.breakers[who].admit(call, self.now, random) {
             Admission::Pass(permit) => permit,
             Admission::Probe(permit) if permit.has_turn() => {
                 let (stored, cas) = self.cell.read();
@@ -72,7 +82,7 @@ impl Workers {
                 self.cell.cas += u32::from(std::mem::take(&mut self.raced));
                 match proposal.filter(|proposal| self.cell.swap(proposal, cas)) {
                     Some(proposal) => {
-                        breaker.accepted(proposal, self.now, 0);
+                        breaker.accepted(proposal, self.now, random);
                     }
                     None => {
                         breaker.lose_turn(permit);
@@ -100,7 +110,8 @@ impl Workers {
     }
 
     pub(super) fn tick(&mut self, who: usize) {
-        self.breakers[who].tick(self.now, 0);
+        let random = self.random();
+        self.breakers[who].tick(self.now, random);
         self.synchronize(who);
     }
 

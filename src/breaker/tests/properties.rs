@@ -160,18 +160,22 @@ proptest! {
         // All permits are lost; the upstream is well again, and requests come.
         workers.held.iter_mut().for_each(Vec::clear);
         workers.now = workers.now.after(workers.policy.max_open_for).after(Duration::from_secs(60));
+        // Two windows at least, for what failed before counts through one.
+        let mut closed = false;
         for step in 0..400usize {
             let who = step % count;
             if workers.admit(who, CALL).is_some() && let Some(permit) = workers.take(who, 0) {
                 workers.record(who, permit, Outcome::Success, 0);
             }
             workers.tick(who);
-            workers.now = workers.now.after(workers.policy.open_for / 10).after(Duration::from_millis(20));
+            // Later it may open again: what is too slow is learnt, and then the calls that are lost were.
+            closed = workers.breakers.iter().all(|breaker| breaker.state(workers.now) == State::Closed);
+            if closed {
+                break;
+            }
+            workers.now = workers.now.after(workers.policy.open_for / 10).after(Duration::from_millis(50));
         }
-        workers.come_to_one_mind();
-        for breaker in &workers.breakers {
-            prop_assert_eq!(breaker.state(workers.now), State::Closed);
-        }
+        prop_assert!(closed, "{:?}", workers.breakers.iter().map(|breaker| breaker.state(workers.now)).collect::<Vec<_>>());
     }
 
     #[test]
