@@ -36,7 +36,6 @@ impl Breaker {
         }
         let (from, own) = (self.state(now), self.shared.record);
         let record = stored.record;
-        let shed_before = self.shared.tally.shedding;
         if record > own {
             self.shared.record = record;
             self.until = record.until.min(now.after(self.policy.max_open_for));
@@ -58,9 +57,9 @@ impl Breaker {
         let to = self.state(now);
         // With a larger share of the requests it is half-open still.
         let is_news = from != to || to == State::HalfOpen && own.stage != self.shared.record.stage;
-        let cause = match (shed_before, self.shared.tally.shedding) {
-            (false, true) => Cause::FailureRate,
-            (true, false) if to == State::Closed => Cause::RateFell,
+        let cause = match (from, to) {
+            (_, State::Shedding) => Cause::FailureRate,
+            (State::Shedding, State::Closed) => Cause::RateFell,
             _ => self.shared.record.cause,
         };
         let open_for = if to == State::Open { self.until.since(now) } else { Duration::ZERO };

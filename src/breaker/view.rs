@@ -5,7 +5,7 @@ use super::ramp::share;
 use super::record::Stage;
 use super::transition::{Cause, State};
 use super::window::Counts;
-use crate::config::plan::Stance;
+use crate::config::plan::{Mode, Stance};
 use crate::time::Mono;
 use std::time::Duration;
 
@@ -13,11 +13,16 @@ impl Breaker {
     /// What the circuit is now.
     pub fn state(&self, now: Mono) -> State {
         match self.shared.record.stage {
-            Stage::Closed if self.shared.tally.shedding => State::Shedding,
+            Stage::Closed if self.sheds() => State::Shedding,
             Stage::Closed => State::Closed,
             Stage::Open if now < self.until => State::Open,
             Stage::Open | Stage::HalfOpen(_) => State::HalfOpen,
         }
+    }
+
+    /// Whether all know that a share is shed, and this policy has any. A value may be of a time when it was gradual.
+    fn sheds(&self) -> bool {
+        self.policy.mode == Mode::Gradual && self.shared.tally.shedding
     }
 
     /// Who decides: the circuit, or an operator.

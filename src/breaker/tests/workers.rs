@@ -128,6 +128,34 @@ fn calls_of_an_earlier_era_are_not_counted_in_this_one() {
 }
 
 #[test]
+fn what_was_shed_under_another_policy_is_not_under_this_one() {
+    let mut gradual = Breaker::new(plan::Breaker { mode: Mode::Gradual, ..POLICY });
+    calls(&mut gradual, FAILURE, 40, T0);
+    gradual.settle(T0, EVEN).expect("sheds");
+    let mut hard = Breaker::new(POLICY);
+    assert_eq!(tell(&mut gradual, &mut hard, T0), None);
+    assert_eq!(hard.state(T0), State::Closed);
+    assert!(matches!(hard.admit(CALL, T0, 0), Admission::Pass(_)));
+    assert_eq!(
+        hard.propose(Some(gradual.shared()), T0),
+        None,
+        "nor is it written anew, as long as both are there"
+    );
+}
+
+#[test]
+fn a_peers_shedding_sheds_here_and_ends_here() {
+    let policy = plan::Breaker { mode: Mode::Gradual, ..POLICY };
+    let (mut breaker, mut peer) = (Breaker::new(policy.clone()), Breaker::new(policy));
+    calls(&mut peer, FAILURE, 40, T0);
+    let sheds = tell(&mut peer, &mut breaker, T0).expect("sheds");
+    assert_eq!((sheds.from, sheds.to, sheds.cause), (State::Closed, State::Shedding, Cause::FailureRate));
+    assert!(sheds.by_peer);
+    let closed = tell(&mut peer, &mut breaker, at(10_000)).expect("no more");
+    assert_eq!((closed.from, closed.to, closed.cause), (State::Shedding, State::Closed, Cause::RateFell));
+}
+
+#[test]
 fn an_older_value_and_the_same_one_change_nothing() {
     let old = tripped().shared().clone();
     let mut breaker = recovered();
