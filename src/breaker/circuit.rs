@@ -137,7 +137,9 @@ impl Breaker {
     /// A response that had begun broke off, so its call was no success after all. `since` is the [`Self::incarnation`] in
     /// which it began.
     pub fn broke_off(&mut self, since: u64, now: Mono, random: u64) -> Option<Transition> {
-        if since != self.incarnation || self.state(now) == State::Open {
+        // Of a circuit that an operator holds closed the successes are not heard either.
+        let is_unheard = self.stance(now) == Stance::Closed;
+        if since != self.incarnation || is_unheard || self.state(now) == State::Open {
             return None;
         }
         add(&mut self.counters.failures, 1);

@@ -259,6 +259,23 @@ fn what_an_operator_has_opened_refuses_and_what_is_held_closed_never_trips() {
 }
 
 #[test]
+fn of_what_passes_a_circuit_that_is_held_closed_nothing_is_heard() {
+    for outcome in [Success, FAILURE] {
+        for mut breaker in [Breaker::new(POLICY), tripped()] {
+            breaker.overrule(Some((Stance::Closed, Mono(u64::MAX))));
+            let before = breaker.shared().clone();
+            let since = breaker.incarnation();
+            for _ in 0..50 {
+                assert_eq!(call(&mut breaker, outcome, HALF_OPEN), None);
+                assert_eq!(breaker.broke_off(since, HALF_OPEN, EVEN), None);
+            }
+            breaker.overrule(None);
+            assert_eq!((breaker.counts(HALF_OPEN).calls, breaker.shared()), (0, &before));
+        }
+    }
+}
+
+#[test]
 fn an_operators_word_ends_with_its_time() {
     let mut breaker = tripped();
     breaker.overrule(Some((Stance::Closed, at(1_000))));
