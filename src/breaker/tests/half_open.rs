@@ -91,6 +91,48 @@ fn a_probe_of_which_nothing_is_heard_makes_room_when_its_time_is_over() {
 }
 
 #[test]
+fn a_probe_given_up_for_lost_that_fails_in_the_end_has_failed() {
+    let mut breaker = tripped();
+    let lost = probe(&mut breaker, HALF_OPEN);
+    let over = HALF_OPEN.after(PROBE_TIMEOUT);
+    let _next = probe(&mut breaker, over);
+    assert_eq!(cause(breaker.record(lost, FAILURE, over, EVEN)), Some(Cause::ProbeFailed));
+}
+
+#[test]
+fn where_it_is_known_what_is_too_slow_a_peers_probe_is_not_waited_for_much_longer() {
+    let policy = plan::Breaker { slow_call: Some(Duration::from_millis(300)), ..POLICY };
+    let (mut breaker, mut peer) = (Breaker::new(policy.clone()), Breaker::new(policy));
+    breaker.merge(tripped().shared(), T0);
+    peer.merge(tripped().shared(), T0);
+    let lost = probe(&mut peer, HALF_OPEN);
+    breaker.merge(peer.shared(), HALF_OPEN);
+    assert!(refused(&mut breaker, Mono(HALF_OPEN.0 + 1_199)).is_some());
+    assert!(
+        refused(&mut breaker, Mono(HALF_OPEN.0 + 1_200)).is_none(),
+        "twice the 600 ms of a circuit that is back"
+    );
+    peer.abandon(lost);
+}
+
+#[test]
+fn probes_of_an_earlier_half_open_period_do_not_count_in_this_one() {
+    for outcome in [Success, FAILURE, Abandoned] {
+        let mut breaker = tripped();
+        let old = probe(&mut breaker, HALF_OPEN);
+        let later = HALF_OPEN.after(PROBE_TIMEOUT);
+        let opened = call(&mut breaker, FAILURE, later).expect("opened");
+        let again = later.after(opened.open_for);
+        let _new = probe(&mut breaker, again);
+        assert_eq!(breaker.record(old, outcome, again, EVEN), None, "{outcome:?}");
+        assert!(
+            refused(&mut breaker, again).is_some(),
+            "{outcome:?} does not give the new probe's turn back"
+        );
+    }
+}
+
+#[test]
 fn a_probe_that_takes_twice_too_long_has_failed() {
     let slow_call = Some(Duration::from_millis(300));
     let mut breaker = Breaker::new(plan::Breaker { slow_call, ..POLICY });
@@ -183,6 +225,27 @@ fn the_first_relapse_opens_it_again_for_twice_as_long() {
     assert_eq!(invited(&mut breaker, FAILURE), None, "one may be chance");
     let opened = invited(&mut breaker, FAILURE).expect("opened");
     assert_eq!((opened.cause, opened.open_for), (Cause::Relapse, Duration::from_secs(10)));
+}
+
+#[test]
+fn a_row_of_failures_is_a_relapse_however_many_went_well_before() {
+    let (mut breaker, since) = climbing(4);
+    let now = Mono(since.0 + 10);
+    let mut invited = |outcome| {
+        let permit = permit(breaker.admit(Call { invited: true, ..CALL }, now, 0));
+        cause(breaker.record(permit, outcome, now, EVEN))
+    };
+    assert!((0..500).all(|_| invited(Success).is_none()));
+    assert!((0..4).all(|_| invited(FAILURE).is_none()));
+    assert_eq!(invited(FAILURE), Some(Cause::Relapse));
+}
+
+#[test]
+fn who_has_no_place_on_a_rung_may_ask_again_soon() {
+    let (mut breaker, since) = climbing(1);
+    let _first = probe(&mut breaker, since);
+    let refusal = refused(&mut breaker, since).expect("refused");
+    assert_eq!((refusal.why, refusal.retry_after), (Why::Open, Duration::from_secs(1)));
 }
 
 #[test]

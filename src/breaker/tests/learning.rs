@@ -164,28 +164,59 @@ fn calls_that_hang_far_beyond_what_is_usual_open_it_before_they_end() {
 }
 
 #[test]
-fn with_a_request_each_five_seconds_it_neither_flaps_nor_is_blind() {
-    let every_5_s = |breaker: &mut Breaker, from: Mono, count: u64, fails: fn(u64) -> bool| {
-        let mut opened = Vec::new();
-        for n in 0..count {
-            let now = Mono(from.0 + n * 5_000);
-            let outcome = if fails(n) { Outcome::NONE } else { Outcome::Success };
-            let mut made = Vec::new();
-            if let Admission::Pass(permit) | Admission::Probe(permit) = breaker.admit(CALL, now, 0) {
-                made.push(breaker.record(permit, outcome, now, EVEN));
-            }
-            made.extend([breaker.settle(now, EVEN), breaker.tick(now, EVEN)]);
-            opened.extend(made.into_iter().flatten().filter(|t| t.to == State::Open).map(|_| n));
+fn a_hint_makes_two_laps_outside_enough_where_it_takes_three() {
+    let opened = |hinted: bool| {
+        let mut upstream = used_to(0.02, 100);
+        if hinted {
+            upstream.breaker.hint(Mono(u64::MAX));
         }
-        (opened, Mono(from.0 + count * 5_000))
+        // Two laps and what ends them, then as usual.
+        upstream.runs(8, 0.1, 20).runs(20, 0.02, 20).causes()
     };
+    assert_eq!(opened(false), []);
+    assert_eq!(opened(true), [Cause::FailureOutlier]);
+}
+
+/// A request each five seconds; which of them opened the circuit and why, and when it is then.
+fn each_five_seconds(
+    breaker: &mut Breaker,
+    from: Mono,
+    count: u64,
+    fails: fn(u64) -> bool,
+) -> (Vec<(u64, Cause)>, Mono) {
+    let mut opened = Vec::new();
+    for n in 0..count {
+        let now = Mono(from.0 + n * 5_000);
+        let outcome = if fails(n) { Outcome::NONE } else { Outcome::Success };
+        let mut made = Vec::new();
+        if let Admission::Pass(permit) | Admission::Probe(permit) = breaker.admit(CALL, now, 0) {
+            made.push(breaker.record(permit, outcome, now, EVEN));
+        }
+        made.extend([breaker.settle(now, EVEN), breaker.tick(now, EVEN)]);
+        opened.extend(made.into_iter().flatten().filter(|t| t.to == State::Open).map(|t| (n, t.cause)));
+    }
+    (opened, Mono(from.0 + count * 5_000))
+}
+
+#[test]
+fn with_a_request_each_five_seconds_it_neither_flaps_nor_is_blind() {
     let mut breaker = Breaker::new(POLICY);
     // Six hours in which one of fifty fails, now and then two in a row.
-    let (opened, now) = every_5_s(&mut breaker, T0, 4_320, |n| n % 100 < 2);
-    assert!(opened.is_empty(), "{opened:?}");
-    let (opened, now) = every_5_s(&mut breaker, now, 60, |_| true);
-    assert_eq!(opened.first(), Some(&4), "the fifth failure");
-    let (opened, now) = every_5_s(&mut breaker, now, 120, |_| false);
-    assert!(opened.is_empty(), "{opened:?}");
+    let (opened, now) = each_five_seconds(&mut breaker, T0, 4_320, |n| n % 100 < 2);
+    assert_eq!(opened, []);
+    let (opened, now) = each_five_seconds(&mut breaker, now, 60, |_| true);
+    assert_eq!(opened.first(), Some(&(4, Cause::ConsecutiveFailures)), "the fifth failure");
+    let (opened, now) = each_five_seconds(&mut breaker, now, 120, |_| false);
+    assert_eq!(opened, []);
     assert_eq!(breaker.state(now), State::Closed, "and it comes back");
+}
+
+#[test]
+fn with_a_request_each_five_seconds_every_other_failing_is_seen_though_there_is_no_row() {
+    let mut breaker = Breaker::new(POLICY);
+    let (_, now) = each_five_seconds(&mut breaker, T0, 720, |n| n % 100 < 2);
+    let (opened, _) = each_five_seconds(&mut breaker, now, 60, |n| n % 2 == 0);
+    let (first, cause) = *opened.first().expect("opened");
+    assert_eq!(cause, Cause::FailureOutlier);
+    assert!((20..=40).contains(&first), "three laps of ten calls: {first}");
 }

@@ -145,6 +145,42 @@ proptest! {
     }
 
     #[test]
+    fn on_each_rung_its_share_of_the_requests_passes_whichever_worker_they_come_to(
+        rungs in 1u32..=4,
+        workers in 1usize..5,
+        requests in prop::collection::vec((any::<usize>(), 0u64..6), 1..250),
+    ) {
+        let mut workers = Workers::new(POLICY, workers);
+        let count = workers.breakers.len();
+        let ends = |workers: &mut Workers, outcome| {
+            workers.admit(0, CALL);
+            let permit = workers.take(0, 0).expect("passes");
+            workers.record(0, permit, outcome, 0);
+        };
+        (0..5).for_each(|_| ends(&mut workers, Outcome::NONE));
+        workers.now = workers.now.after(Duration::from_secs(6));
+        (0..3).for_each(|_| ends(&mut workers, Outcome::Success));
+        for _ in 1..rungs {
+            workers.now = workers.now.after(Duration::from_millis(1_500));
+            ends(&mut workers, Outcome::Success);
+        }
+        workers.come_to_one_mind();
+        let share = u64::from(workers.breakers[0].share());
+        prop_assert_eq!(share, [1, 5, 20, 50][rungs as usize - 1]);
+        let (mut asked, mut passed) = (vec![0u64; count], vec![0u64; count]);
+        for (who, gap) in requests {
+            workers.now = Mono(workers.now.0 + gap);
+            asked[who % count] += 1;
+            passed[who % count] += u64::from(workers.admit(who % count, CALL).is_some());
+        }
+        for (asked, passed) in asked.into_iter().zip(passed) {
+            // The first passes in any case.
+            let due = asked * share / 100;
+            prop_assert!((due..=due + 1).contains(&passed), "{passed} of {asked} at {share} %");
+        }
+    }
+
+    #[test]
     fn a_circuit_is_never_stuck(
         policy in policy(),
         workers in 1usize..4,

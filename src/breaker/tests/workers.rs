@@ -179,6 +179,20 @@ fn when_one_worker_lets_more_pass_and_another_opens_at_once_the_circuit_is_open(
 }
 
 #[test]
+fn when_two_workers_let_more_pass_at_once_what_they_saw_since_holds() {
+    let (mut a, mut b) = (tripped(), tripped());
+    calls(&mut a, Success, 3, HALF_OPEN);
+    calls(&mut b, Success, 3, Mono(HALF_OPEN.0 + 1));
+    let permit = probe(&mut a, HALF_OPEN);
+    call(&mut a, FAILURE, Mono(HALF_OPEN.0 + 1_500));
+    assert_eq!(a.merge(b.shared(), HALF_OPEN), None);
+    assert_eq!(a.shared(), b.shared());
+    assert_eq!(a.counts(HALF_OPEN).failures, 1);
+    a.record(permit, Success, HALF_OPEN, EVEN);
+    assert_eq!((a.counts(HALF_OPEN).calls, a.counters().late), (2, 0));
+}
+
+#[test]
 fn a_peers_word_is_believed_no_longer_than_the_policy_allows() {
     let mut garbage = tripped().shared().clone();
     garbage.record.until = Mono(u64::MAX);
