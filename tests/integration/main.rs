@@ -20,6 +20,7 @@ mod hostile;
 mod leavers;
 mod limits;
 mod lives;
+mod operators;
 mod orchestration;
 mod outage;
 mod outliers;

@@ -1,7 +1,6 @@
-//! Who decides: the gradual mode, circuits that are only watched or forced, what operators say at run time, and hints.
+//! Who decides: the gradual mode, circuits that are only watched or forced, and hints of the fleet.
 
 use crate::support::client::{Answer, Client, Request, send, wave_of};
-use crate::support::crowd::by_worker;
 use crate::support::envoy::Envoy;
 use crate::support::origin::Origin;
 use crate::support::recipe::Recipe;
@@ -9,6 +8,9 @@ use crate::support::redis::Redis;
 use crate::support::reply::Reply;
 use crate::support::{eventually, turn};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
 
 fn circuit(breaker: &Value) -> Value {
     json!({"defaults": {"breaker": breaker}})
@@ -31,28 +33,70 @@ async fn get(envoy: &Envoy, path: impl Into<String>) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_gradual_mode_sheds_what_the_upstream_fails_and_stops_by_itself() {
-    let _turn = turn::shared().await;
-    let origin = Origin::start(|_| Reply::with(500, "bad")).await;
-    let breaker = json!({"mode": "gradual", "window": "1s", "min_requests": 10});
+async fn the_gradual_mode_sheds_the_share_of_its_formula_and_stops_by_itself() {
+    let _turn = turn::alone().await;
+    let arrived = AtomicUsize::new(0);
+    let origin = Origin::start(move |seen| {
+        // Three of five fail, in turn, over all paths.
+        let fails = arrived.fetch_add(1, Ordering::Relaxed) % 5 < 3;
+        match (seen.path(), seen.earlier) {
+            ("/kept", 0) => page("kept", "max-age=1, stale-if-error=600"),
+            _ if fails => Reply::with(500, "bad"),
+            _ => page("good", "no-store"),
+        }
+    })
+    .await;
+    let breaker = json!({"mode": "gradual", "failure_rate": 0.25, "window": "1s", "min_requests": 10});
     let envoy = Recipe::minimal().origin(origin.address()).plugin(&circuit(&breaker)).start().await;
+    assert_eq!(get(&envoy, "/kept").await.text(), "kept");
     let mut number = 0;
     let mut wave = async || {
         number += 1;
         wave_of(envoy.address(), (0..40).map(|n| Request::get(format!("/{number}/{n}"))).collect()).await
     };
-    eventually("most are shed", async || {
+    let is_shed = |answer: &Answer| answer.status == 503 && ends(answer, "shed");
+    eventually("some are shed", async || wave().await.iter().any(is_shed)).await;
+    // The window fills with calls under shedding.
+    for _ in 0..20 {
+        wave().await;
+    }
+    let reached = origin.total();
+    let (mut sent, mut shed) = (0, 0);
+    let since = Instant::now();
+    while sent < 2_000 || since.elapsed() < Duration::from_secs(1) {
         let answers = wave().await;
-        answers.iter().filter(|answer| ends(answer, "shed") && answer.status == 503).count() >= 30
+        sent += answers.len();
+        shed += answers.iter().filter(|answer| is_shed(answer)).count();
+    }
+    assert_eq!(origin.total() - reached, sent - shed, "who is shed is not sent, all others are");
+    // n - s / (1 - 0.25) of n + 1, where s is two fifths of n, and n is large.
+    let (share, formula) = (shed as f64 / sent as f64, 1.0 - 0.4 / 0.75);
+    eprintln!("shed {shed} of {sent}: {:.1} %; the formula says {:.1} %", share * 100.0, formula * 100.0);
+    // Four standard deviations of so many, and what the edges of the window do.
+    assert!((share - formula).abs() < 0.07, "{share} is not {formula}");
+
+    eventually("what is kept stands in for who is shed", async || {
+        wave().await;
+        let answer = get(&envoy, "/kept").await;
+        // A good answer of the upstream is one too.
+        assert_eq!(answer.status, 200, "{:?}", answer.head);
+        ends(&answer, "shed") && answer.text() == "kept"
     })
     .await;
+
     origin.answer(|_| page("well", "no-store"));
     eventually("none is shed", async || wave().await.iter().all(|answer| answer.text() == "well")).await;
-    eventually("the cause is counted", async || {
-        transitions(&envoy, "failure-rate").await >= 1 && transitions(&envoy, "rate-fell").await >= 1
+    eventually("each cause is counted and logged", async || {
+        let log = envoy.log();
+        let told = |line| log.contains(&format!("circuit default to origin: {line}"));
+        transitions(&envoy, "failure-rate").await >= 1
+            && transitions(&envoy, "rate-fell").await >= 1
+            && told("closed -> shedding (failure-rate)")
+            && told("shedding -> closed (rate-fell)")
     })
     .await;
     assert_eq!(envoy.stat("wasmcustom.breakwater.breaker.opened").await, 0);
+    assert_eq!(envoy.vm_failures().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,6 +115,11 @@ async fn a_circuit_that_is_only_watched_refuses_nobody_and_says_what_it_would_do
     .await;
     assert_eq!(origin.total(), asked);
     assert_eq!(transitions(&envoy, "consecutive-failures").await, 1);
+    eventually("the log says so", async || {
+        let opens = |line: &str| line.contains("circuit default to origin: closed -> open for ");
+        envoy.log().lines().any(|line| opens(line) && line.contains(" ms (consecutive-failures)"))
+    })
+    .await;
     eventually("the access log says so", async || {
         envoy.access_log().iter().any(|line| line["breaker"] == "observed-open")
     })
@@ -93,81 +142,7 @@ async fn a_forced_circuit_asks_nobody() {
     for number in 0..50 {
         assert_eq!(get(&envoy, format!("/on/{number}")).await.text(), "bad");
     }
-}
-
-/// Sends a command; the status and what it says.
-async fn command(envoy: &Envoy, body: &Value) -> (u16, Value) {
-    let request = Request::new("POST", "/.breakwater/breaker").body(body.to_string());
-    let answer = send(envoy.address(), &request).await;
-    (answer.status, serde_json::from_str(&answer.text()).unwrap_or_default())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_decides_for_all_workers_until_a_time_that_has_to_be_said() {
-    let _turn = turn::shared().await;
-    let origin = Origin::start(|_| page("page", "no-store")).await;
-    let envoy = Recipe::shipped().origin(origin.address()).start().await;
-    let mut clients: Vec<Client> = by_worker(&envoy, 1).await.into_iter().flatten().collect();
-    let all = async |clients: &mut Vec<Client>, is_so: fn(&Answer) -> bool| {
-        let mut so = true;
-        for client in clients {
-            so &= is_so(&client.send(&Request::get("/x")).await.unwrap());
-        }
-        so
-    };
-    assert!(all(&mut clients, |answer| answer.status == 200).await);
-    let (status, said) = command(&envoy, &json!({"rule": "default", "state": "open", "for": "2s"})).await;
-    assert_eq!((status, &said["for_ms"]), (200, &json!(2_000)), "{said}");
-    eventually("all are refused", async || all(&mut clients, |answer| ends(answer, "breaker-forced")).await)
-        .await;
-    let shown = get(&envoy, "/.breakwater/breaker").await;
-    let shown: Value = serde_json::from_str(&shown.text()).unwrap();
-    let circuit = &shown["circuits"][0];
-    assert_eq!((&circuit["rule"], &circuit["decided_by"]), (&json!("default"), &json!("open")), "{shown}");
-    assert_eq!((&circuit["state"], &circuit["circuit"]), (&json!("closed"), &json!("default to origin")));
-    eventually("its time is over", async || all(&mut clients, |answer| answer.status == 200).await).await;
-    command(&envoy, &json!({"rule": "default", "state": "open", "for": "1h"})).await;
-    eventually("all are refused", async || all(&mut clients, |answer| ends(answer, "breaker-forced")).await)
-        .await;
-    assert_eq!(command(&envoy, &json!({"rule": "default", "state": "auto"})).await.0, 200);
-    eventually("it is taken back", async || all(&mut clients, |answer| answer.status == 200).await).await;
-    assert_eq!(envoy.vm_failures().await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_command_is_told_what_is_wrong_and_reaches_no_upstream() {
-    let _turn = turn::shared().await;
-    let origin = Origin::start(|_| page("page", "max-age=600")).await;
-    let envoy = Recipe::shipped().origin(origin.address()).start().await;
-    let (status, said) = command(&envoy, &json!({"rule": "default", "state": "opne", "until": 1})).await;
-    assert_eq!((status, said["errors"].as_array().map(Vec::len)), (400, Some(2)), "{said}");
-    let (status, said) = command(&envoy, &json!({"rule": "nobody", "state": "auto"})).await;
-    assert_eq!((status, &said["rules"]), (404, &json!(["chat-history", "default"])));
-    assert_eq!(command(&envoy, &json!({"rule": "x".repeat(5_000)})).await.0, 413);
-    for (method, path, status) in [("PUT", "breaker", 405), ("GET", "nothing", 404), ("GET", "", 404)] {
-        let answer = send(envoy.address(), &Request::new(method, format!("/.breakwater/{path}"))).await;
-        assert_eq!((answer.status, answer.header("cache-control").as_str()), (status, "no-store"));
-    }
-    assert_eq!(origin.total(), 0);
-    let ordinary = Recipe::minimal().origin(origin.address()).start().await;
-    assert_eq!(get(&ordinary, "/.breakwater/breaker").await.text(), "page", "without admin.path");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_shipped_endpoint_is_locked_for_outsiders() {
-    let _turn = turn::shared().await;
-    let origin = Origin::start(|_| page("page", "max-age=600")).await;
-    // Who comes from elsewhere: the same, with the address that is let in being another.
-    let text = std::fs::read_to_string(crate::support::root().join("envoy/envoy.yaml")).unwrap();
-    let elsewhere = text.replace("address_prefix: 127.0.0.0", "address_prefix: 10.0.0.0");
-    assert_ne!(text, elsewhere);
-    let envoy = Recipe::from_yaml(&elsewhere)
-        .redis(crate::support::ports::unused())
-        .traces(crate::support::ports::unused())
-        .origin(origin.address());
-    let envoy = envoy.start().await;
-    assert_eq!(get(&envoy, "/.breakwater/breaker").await.status, 403);
-    assert_eq!(get(&envoy, "/page").await.status, 200);
+    assert_eq!(envoy.stat("wasmcustom.breakwater.breaker.opened").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -206,4 +181,30 @@ async fn an_open_circuit_elsewhere_in_the_fleet_is_a_hint_and_no_order() {
         assert!(failed < 10, "half as many are enough");
     }
     assert_eq!(failed, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_there_are_no_hints_and_circuits_are_as_they_were() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|_| page("page", "no-store")).await;
+    let breaker =
+        json!({"fleet_hint": true, "consecutive_failures": 10, "open_for": "10m", "max_open_for": "10m"});
+    // Nobody listens where its Redis is to be.
+    let envoy =
+        Recipe::shipped().origin(origin.address()).plugin(&circuit(&breaker)).workers(1).start().await;
+    let mut client = Client::connect(envoy.address()).await.unwrap();
+    eventually("Redis is found to be away", async || {
+        assert_eq!(client.send(&Request::get("/well")).await.unwrap().status, 200);
+        envoy.stat("wasmcustom.breakwater.l2.down").await > 0
+    })
+    .await;
+    origin.answer(|_| Reply::with(500, "bad"));
+    let mut failed = 0;
+    while !ends(&client.send(&Request::get(format!("/{failed}"))).await.unwrap(), "breaker-open") {
+        failed += 1;
+        assert!(failed <= 10, "it never opens");
+    }
+    assert_eq!(failed, 10);
+    assert_eq!(envoy.stat("wasmcustom.breakwater.breaker.hinted").await, 0);
+    assert_eq!(envoy.vm_failures().await, 0);
 }
