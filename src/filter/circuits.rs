@@ -9,7 +9,7 @@ use super::breakers::Passing;
 use super::tasks::Task;
 use super::{Slot, Worker};
 use crate::breaker::{Breaker, Permit, Shared, State, Transition};
-use crate::config::plan::Rule;
+use crate::config::plan::{Rule, Stance};
 use crate::exchange::Event;
 use crate::flight::message::Message;
 use crate::host::{Host, Level, QueueId, StreamId, TICK, Version};
@@ -254,8 +254,14 @@ impl<H: Host> Worker<H> {
         });
     }
 
-    /// A circuit has opened: whoever waits for a fetch through it need not wait for its end.
+    /// A circuit has opened: whoever waits for a fetch through it need not wait for its end; unless another decides who
+    /// may pass.
     fn tell_fetching(&mut self, place: usize) {
+        let now = self.host.mono();
+        let decides = |circuit: &mut Circuit| circuit.breaker.stance(now) == Stance::Auto;
+        if !self.circuits.at(place).is_some_and(decides) {
+            return;
+        }
         let concerned = |slot: &Slot| slot.breaker == Some(place) && slot.exchange.leads_a_fetch();
         let streams = self.streams.iter().filter(|(_, slot)| concerned(slot)).map(|(stream, _)| *stream);
         let streams: std::collections::VecDeque<StreamId> = streams.collect();

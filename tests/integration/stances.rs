@@ -1,11 +1,13 @@
 //! Who decides: the gradual mode, circuits that are only watched or forced, and hints of the fleet.
 
 use crate::support::client::{Answer, Client, Request, send, wave_of};
+use crate::support::crowd::{by_worker, leader, waiters};
 use crate::support::envoy::Envoy;
+use crate::support::gate::Gate;
 use crate::support::origin::Origin;
 use crate::support::recipe::Recipe;
 use crate::support::redis::Redis;
-use crate::support::reply::Reply;
+use crate::support::reply::{Hold, Reply};
 use crate::support::{eventually, turn};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -124,6 +126,46 @@ async fn a_circuit_that_is_only_watched_refuses_nobody_and_says_what_it_would_do
         envoy.access_log().iter().any(|line| line["breaker"] == "observed-open")
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_fetch_gets_what_comes_when_a_circuit_that_is_only_watched_opens_under_it() {
+    let _turn = turn::shared().await;
+    let gate = Gate::new();
+    let origin = Origin::start(|_| page("old", "max-age=1, stale-if-error=600")).await;
+    let breaker = json!({"state": "observe", "slow_call": "1s", "consecutive_failures": 1,
+        "open_for": "10m", "max_open_for": "10m"});
+    let envoy = Recipe::minimal().origin(origin.address()).plugin(&circuit(&breaker)).start().await;
+    let request = Request::get("/page");
+    send(envoy.address(), &request).await;
+    let held = gate.clone();
+    origin.answer(move |seen| match seen.path() {
+        "/page" => page("new", "max-age=600").head(Hold::At(held.clone())),
+        _ => page("other", "no-store"),
+    });
+    eventually("it is stale", async || {
+        let mut client = Client::connect(envoy.address()).await.unwrap();
+        client.begin(&request).await.unwrap();
+        let is_at_upstream = async { origin.until("it is asked", |origin| origin.in_flight() == 1).await };
+        tokio::select! {
+            _ = client.answer() => false,
+            () = is_at_upstream => true,
+        }
+    })
+    .await;
+    let mut first = leader(&envoy, &origin, &request).await;
+    let waiting = waiters(&envoy, &request).await;
+    eventually("it opens", async || transitions(&envoy, "slow-calls").await == 1).await;
+    // What that sets off in a worker is done when it has answered others.
+    for mut client in by_worker(&envoy, 1).await.into_iter().flatten() {
+        assert_eq!(client.send(&Request::get("/other")).await.unwrap().text(), "other");
+    }
+    gate.open();
+    for answer in waiting.join_all().await {
+        assert_eq!((answer.status, answer.text().as_str()), (200, "new"), "{:?}", answer.head);
+    }
+    assert_eq!(first.answer().await.unwrap().text(), "new");
+    assert_eq!(envoy.vm_failures().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
