@@ -177,8 +177,11 @@ impl<H: Host> Worker<H> {
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
         ];
+        // RFC 9110 §15.5.6: with 405 goes what would be allowed.
+        let allowed = (status == 405).then_some((&b"allow"[..], &b"GET, POST"[..]));
+        let fields = Fields::of(fields.into_iter().chain(allowed));
         let body = format!("{body}\n");
-        self.answer(stream, status, &Fields::of(fields), body.as_bytes(), At::Request);
+        self.answer(stream, status, &fields, body.as_bytes(), At::Request);
     }
 }
 
