@@ -145,12 +145,13 @@ async fn what_is_stored_stands_in_for_an_upstream_that_an_operator_has_taken_awa
     // In memory alone, for Redis is away.
     let recipe = Recipe::shipped().plugin(&json!({"l1": {"ttl": "5m"}}));
     let envoy = recipe.origin(origin.address()).start().await;
+    let mut clients: Vec<Client> = by_worker(&envoy, 1).await.into_iter().flatten().collect();
     let paths = ["/fresh", "/old", "/older"];
     for path in paths {
         assert_eq!(get(&envoy, path).await.text(), path);
     }
     assert_eq!(command(&envoy, &json!({"rule": "default", "state": "open", "for": "1h"})).await.0, 200);
-    eventually("nobody is sent on", async || is_forced(&get(&envoy, "/none").await)).await;
+    eventually("all workers heed it", async || all(&mut clients, is_forced).await).await;
     origin.until("what was under way has come", |origin| origin.in_flight() == 0).await;
     let reached = origin.total();
     eventually("the old one is stale", async || {
