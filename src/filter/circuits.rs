@@ -28,7 +28,7 @@ pub(super) struct Circuits {
     pub(super) hints: bool,
     /// When it is asked again.
     pub(super) hints_at: Mono,
-    /// Whether any circuit is not closed.
+    /// Whether any circuit is not closed, or kept from passing requests by an operator.
     pub(super) disturbed: bool,
 }
 
@@ -187,7 +187,8 @@ impl<H: Host> Worker<H> {
             }
         }
         let disturbances = self.circuits.disturbances(now);
-        self.circuits.disturbed = disturbances != [0; 3];
+        let is_forced = |circuit: &mut Circuit| circuit.breaker.stance(now) == Stance::Open;
+        self.circuits.disturbed = disturbances != [0; 3] || self.circuits.all().any(is_forced);
         self.counters.circuits(disturbances);
     }
 

@@ -143,7 +143,9 @@ impl<H: Host> Worker<H> {
         let Some(circuit) = self.circuits.at(place) else { return false };
         let rule = super::rule(&self.plan, circuit.rule);
         let mut overruled = self.operator.overruled.iter().filter(|one| one.rule == rule.name);
-        circuit.breaker.overrule(overruled.next().map(|one| (one.stance, one.until)));
+        let overruled = overruled.next().map(|one| (one.stance, one.until));
+        circuit.breaker.overrule(overruled);
+        self.circuits.disturbed |= overruled.is_some();
         true
     }
 

@@ -130,6 +130,7 @@ async fn what_an_operator_has_said_ends_by_itself_when_its_time_is_over() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_stored_stands_in_for_an_upstream_that_an_operator_has_taken_away() {
+    const BEGUN: &str = "wasmcustom.breakwater.refreshes.begun";
     let _turn = turn::shared().await;
     let lifetime = |path: &str| match path {
         "/fresh" => "max-age=600",
@@ -153,7 +154,7 @@ async fn what_is_stored_stands_in_for_an_upstream_that_an_operator_has_taken_awa
     assert_eq!(command(&envoy, &json!({"rule": "default", "state": "open", "for": "1h"})).await.0, 200);
     eventually("all workers heed it", async || all(&mut clients, is_forced).await).await;
     origin.until("what was under way has come", |origin| origin.in_flight() == 0).await;
-    let reached = origin.total();
+    let (reached, begun) = (origin.total(), envoy.stat(BEGUN).await);
     eventually("the old one is stale", async || {
         for path in paths {
             let answer = get(&envoy, path).await;
@@ -163,6 +164,7 @@ async fn what_is_stored_stands_in_for_an_upstream_that_an_operator_has_taken_awa
     })
     .await;
     assert_eq!(origin.total(), reached, "not in the background either");
+    assert_eq!(envoy.stat(BEGUN).await, begun, "which is not tried in vain");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
