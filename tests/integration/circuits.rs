@@ -80,16 +80,14 @@ async fn a_row_of_failures_over_all_workers_opens_the_circuit() {
     let breaker = json!({"consecutive_failures": 6, "open_for": "10m", "max_open_for": "10m"});
     let envoy = Recipe::minimal().origin(origin.address()).plugin(&circuit(&breaker)).start().await;
     let mut clients: Vec<Client> = by_worker(&envoy, 1).await.into_iter().flatten().collect();
-    // (Finding the workers has cost some that the circuit has seen, all failures too.)
     let mut asked = 0;
-    loop {
-        let client = &mut clients[asked % 2];
-        if is_refused(&ask(client, format!("/{asked}")).await) {
-            break;
-        }
+    while !is_refused(&ask(&mut clients[asked % 2], format!("/{asked}")).await) {
         asked += 1;
         assert!(asked <= 8, "it never opens");
     }
+    // Neither worker alone has seen a row of six; the last ones may meet the next tick.
+    eprintln!("open after {asked} failures, {} a worker", asked / 2);
+    assert!(asked >= 6, "{asked}");
     eventually("it is counted", async || transitions(&envoy, "consecutive-failures").await == 1).await;
 }
 
