@@ -134,7 +134,7 @@ pub enum Event {
     Refused(Refusal),
     /// The breaker might let it pass as a probe, if nothing can answer it meanwhile.
     Offered(Stock),
-    /// The circuit has opened since it was let pass.
+    /// The circuit has opened since it was let pass, or was half-open then: who waits for it need not.
     Opened(Stock),
     /// The response's head arrived.
     Head(Head),

@@ -1,5 +1,6 @@
 //! A request asks the circuit of its rule and upstream cluster, and tells it what became of it.
 
+use super::tasks::Task;
 use super::{Slot, Worker};
 use crate::breaker::{Admission, Call, Outcome, Permit, Refusal, State, Why};
 use crate::config::plan::{Fallback, Rule, Stance};
@@ -8,6 +9,7 @@ use crate::host::{Host, Source, StreamId};
 use crate::http::{Fields, Reason};
 use crate::telemetry::Occurrence;
 use crate::time::Mono;
+use std::collections::VecDeque;
 
 /// Whose response is under way, for the circuit's sake.
 #[derive(Clone, Copy)]
@@ -38,7 +40,15 @@ impl<H: Host> Worker<H> {
         if state == State::HalfOpen && stance == Stance::Auto && may_be_spared {
             return Event::Offered(self.stock(slot, rule));
         }
-        self.ask_circuit(slot, rule, place, now)
+        let event = self.ask_circuit(slot, rule, place, now);
+        // Nobody who has something stale to live on pays for a probe, nor by waiting for one in the background.
+        if let Event::Admitted(Some(permit)) = &event
+            && permit.is_probe()
+            && matches!(slot.exchange.sender, Sender::Refresh(_))
+        {
+            self.later(Task::Opened(VecDeque::from([stream])));
+        }
+        event
     }
 
     /// Asks for a place, though the circuit is half-open and nothing else can answer.
