@@ -58,11 +58,13 @@ async fn all_workers_know_of_a_transition_within_50_milliseconds() {
         let since = Instant::now();
         while !is_refused(&ask(other, format!("/good/{round}")).await) {}
         took.push(since.elapsed());
+        // Two workers may close it at once, and both count that.
+        let closed = envoy.stat(CLOSED).await;
         eventually("it is closed again", async || {
             for client in [&mut *one, &mut *other] {
                 ask(client, "/good").await;
             }
-            envoy.stat(CLOSED).await == round + 1
+            envoy.stat(CLOSED).await > closed
         })
         .await;
     }

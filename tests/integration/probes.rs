@@ -154,13 +154,10 @@ async fn traffic_comes_back_by_the_rungs_of_a_ramp() {
     fall_and_come_back(&envoy, &origin).await;
     // Rungs last for 0.6 s. What was asked is counted, not reckoned by the clock: a busy machine asks late.
     let mut shares = Vec::new();
-    for rung in 1..=4u64 {
+    for next in ["half-open 5 % (", "half-open 20 % (", "half-open 50 % (", "closed (recovered)"] {
         let (asked_before, before) = (asked.load(Ordering::Relaxed), origin.total());
-        eventually("the next rung", async || match rung {
-            4 => transitions(&envoy, "recovered").await == 1,
-            _ => transitions(&envoy, "share-held").await == rung,
-        })
-        .await;
+        // By the log: two workers may climb at once, and both count that.
+        eventually("the next rung", async || envoy.log().contains(&format!("-> {next}"))).await;
         let asked = asked.load(Ordering::Relaxed) - asked_before;
         shares.push((origin.total() - before) as f64 / asked as f64);
     }
@@ -187,18 +184,20 @@ async fn a_relapse_on_a_rung_opens_the_circuit_for_twice_as_long() {
     let envoy = Recipe::minimal().origin(origin.address()).plugin(&circuit(&breaker)).start().await;
     let (traffic, _) = traffic(&envoy).await;
     fall_and_come_back(&envoy, &origin).await;
-    eventually("the second rung", async || transitions(&envoy, "share-held").await == 1).await;
+    eventually("the second rung", async || transitions(&envoy, "share-held").await >= 1).await;
     origin.answer(|_| Reply::with(500, "bad"));
-    eventually("a relapse", async || transitions(&envoy, "relapse").await == 1).await;
+    eventually("a relapse", async || transitions(&envoy, "relapse").await >= 1).await;
     origin.until("all of that is over", |origin| origin.in_flight() == 0).await;
     let before = origin.total();
     sleep_until(Instant::now() + Duration::from_millis(500)).await;
     assert_eq!(origin.total(), before, "nothing passes");
     // Each is spread by a tenth either way.
-    let stays = stays(&envoy);
-    eprintln!("open for {stays:?} ms");
-    let [first, second] = stays[..] else { panic!("it has opened twice: {stays:?}") };
-    assert!((900..=1_100).contains(&first) && (1_800..=2_200).contains(&second), "{stays:?}");
+    let [first, second] = [false, true].map(|relapsed| stays(&envoy, relapsed));
+    eprintln!("open for {first:?} ms, then for {second:?} ms");
+    let is_within = |stays: &[u64], bounds: std::ops::RangeInclusive<u64>| {
+        !stays.is_empty() && stays.iter().all(|stay| bounds.contains(stay))
+    };
+    assert!(is_within(&first, 900..=1_100) && is_within(&second, 1_800..=2_200), "{first:?}, {second:?}");
     assert_eq!(transitions(&envoy, "recovered").await, 0, "it was on a rung");
     drop(traffic);
     assert_eq!(envoy.vm_failures().await, 0);
@@ -228,15 +227,16 @@ async fn traffic(envoy: &Envoy) -> (Steady, Arc<AtomicUsize>) {
 async fn fall_and_come_back(envoy: &Envoy, origin: &Origin) {
     origin.until("traffic flows", |origin| origin.total() > 100).await;
     origin.answer(|_| Reply::with(500, "bad"));
-    eventually("it opens", async || envoy.stat("wasmcustom.breakwater.breaker.opened").await == 1).await;
+    eventually("it opens", async || envoy.stat("wasmcustom.breakwater.breaker.opened").await >= 1).await;
     origin.answer(|_| page("good", "no-store"));
-    eventually("probes succeed", async || transitions(envoy, "probes-succeeded").await == 1).await;
+    eventually("probes succeed", async || transitions(envoy, "probes-succeeded").await >= 1).await;
 }
 
-/// For how many milliseconds the circuit opened each time, as the log says.
-fn stays(envoy: &Envoy) -> Vec<u64> {
+/// For how many milliseconds the circuit opened, by relapses or else, as the log says.
+fn stays(envoy: &Envoy, relapsed: bool) -> Vec<u64> {
     let log = envoy.log();
-    let opened = log.lines().filter_map(|line| line.split_once("-> open for ")?.1.split(' ').next());
+    let lines = log.lines().filter(|line| line.contains("(relapse)") == relapsed);
+    let opened = lines.filter_map(|line| line.split_once("-> open for ")?.1.split(' ').next());
     opened.map(|ms| ms.parse().unwrap()).collect()
 }
 
