@@ -34,6 +34,8 @@ pub struct Breaker {
     pub(super) until: Mono,
     pub(super) ration: Ration,
     pub(super) invited: Option<Mono>,
+    /// Responses that broke off, since one came whole.
+    pub(super) broken: u32,
     pub(super) hinted_until: Mono,
     pub(super) overruled: Option<(Stance, Mono)>,
     pub(super) counters: Counters,
@@ -75,6 +77,7 @@ impl Breaker {
             until: Mono(0),
             ration: Ration::default(),
             invited: None,
+            broken: 0,
             hinted_until: Mono(0),
             overruled: None,
             counters: Counters::default(),
@@ -134,17 +137,26 @@ impl Breaker {
         self.give_turn_back(permit.turn, false);
     }
 
-    /// A response that had begun broke off, so its call was no success after all. `since` is the [`Self::incarnation`] in
-    /// which it began.
-    pub fn broke_off(&mut self, since: u64, now: Mono, random: u64) -> Option<Transition> {
+    /// A response whose head came at `at` broke off, so its call was no success after all. `since` is the
+    /// [`Self::incarnation`] in which it began.
+    ///
+    /// Each such head has ended the row of failures, so those that break off are a row of their own. One that went on
+    /// for longer than the window is not in it: a restart cuts many such streams at once, and all were served well.
+    pub fn broke_off(&mut self, since: u64, at: Mono, now: Mono, random: u64) -> Option<Transition> {
         // Of a circuit that an operator holds closed the successes are not heard either.
         let is_unheard = self.stance(now) == Stance::Closed;
         if since != self.incarnation || is_unheard || self.state(now) == State::Open {
             return None;
         }
         add(&mut self.counters.failures, 1);
-        self.sample.failed();
+        self.sample.broke_off();
+        self.broken = self.broken.saturating_add(u32::from(now < at.after(self.policy.window)));
         self.failed(false, Duration::ZERO, now, random)
+    }
+
+    /// A response came to its end.
+    pub fn came_whole(&mut self) {
+        self.broken = 0;
     }
 
     /// Tells apart what belongs to different transitions.
@@ -211,7 +223,7 @@ impl Breaker {
         random: u64,
     ) -> Option<Transition> {
         let evidence = Evidence {
-            streak: self.sample.streak_after(self.shared.tally.streak),
+            streak: self.sample.streak_after(self.shared.tally.streak).max(self.broken),
             counts: self.counts(now),
             usual: self.shared.tally.usual().failure_rate(),
             slow,
@@ -304,6 +316,7 @@ impl Breaker {
         self.pending.set_aside();
         self.ration = Ration::default();
         self.invited = None;
+        self.broken = 0;
         self.recount();
     }
 

@@ -74,7 +74,7 @@ impl Tally {
 
 impl Sample {
     pub(super) fn is_empty(&self) -> bool {
-        self.counts.calls == 0
+        self.counts == Counts::default()
     }
 
     /// A call went well; `took` if its latency says something.
@@ -87,6 +87,11 @@ impl Sample {
     /// A call failed. How fast it did says nothing of how fast the upstream answers.
     pub(super) fn failed(&mut self) {
         self.count(Counts::FAILURE);
+    }
+
+    /// A call that was counted as a success has failed after all.
+    pub(super) fn broke_off(&mut self) {
+        self.count(Counts::BROKEN_OFF);
     }
 
     /// Calls have lasted too long.

@@ -21,7 +21,7 @@ pub struct Window {
 pub struct Counts {
     /// Calls that ended, or have lasted too long.
     pub calls: u64,
-    /// Those of them that failed, slow ones included.
+    /// Those of them that failed, slow ones included; also those that broke off and began before.
     pub failures: u64,
     /// Those of the failures that were no worse than slow, as far as is known.
     pub slow: u64,
@@ -86,6 +86,9 @@ impl Counts {
     /// One that failed.
     pub const FAILURE: Self = Self { calls: 1, failures: 1, slow: 0 };
 
+    /// One that failed, though it was counted as a success before.
+    pub const BROKEN_OFF: Self = Self { calls: 0, failures: 1, slow: 0 };
+
     /// So many that took too long.
     pub fn slow(calls: u64) -> Self {
         Self { calls, failures: calls, slow: calls }
@@ -112,9 +115,10 @@ impl Counts {
     }
 }
 
-/// Exact: ten 32-bit counts stay far below the 2^53 up to which f64 counts every integer.
+/// Exact: ten 32-bit counts stay far below the 2^53 up to which f64 counts every integer. At most one: what broke off may
+/// have begun before the window.
 fn share(part: u64, all: u64) -> Option<f64> {
-    (all > 0).then(|| part as f64 / all as f64)
+    (all > 0).then(|| (part as f64 / all as f64).min(1.0))
 }
 
 pub(super) const BUCKETS: usize = 10;

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 pub(super) struct Passing {
     place: usize,
     incarnation: u64,
+    since: Mono,
 }
 
 impl<H: Host> Worker<H> {
@@ -111,24 +112,38 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    /// A response of the upstream begins that is not over yet.
-    pub(super) fn passes(&mut self, stream: StreamId, place: Option<usize>) {
+    /// A response of the upstream begins, and may be over with its head.
+    pub(super) fn passes(&mut self, stream: StreamId, place: Option<usize>, end: bool) {
+        let since = self.host.mono();
         let circuit = place.and_then(|place| Some((place, self.circuits.at(place)?)));
         if let Some((place, circuit)) = circuit {
             let incarnation = circuit.breaker.incarnation();
-            self.circuits.passing.insert(stream, Passing { place, incarnation });
+            self.circuits.passing.insert(stream, Passing { place, incarnation, since });
+        }
+        if end {
+            self.came_whole(stream);
+        }
+    }
+
+    /// The response is over.
+    pub(super) fn came_whole(&mut self, stream: StreamId) {
+        let passing = self.circuits.passing.remove(&stream);
+        if let Some(circuit) = passing.and_then(|passing| self.circuits.at(passing.place)) {
+            circuit.breaker.came_whole();
         }
     }
 
     /// A stream is over: if the upstream broke its response off, that is a failure.
     pub(super) fn passed_by(&mut self, stream: StreamId) {
-        let Some(Passing { place, incarnation }) = self.circuits.passing.remove(&stream) else { return };
+        let Some(Passing { place, incarnation, since }) = self.circuits.passing.remove(&stream) else {
+            return;
+        };
         if self.host.response_source(stream) != Source::UpstreamFailure {
             return;
         }
         let (now, random) = (self.host.mono(), self.chance.bits());
         let Some(circuit) = self.circuits.at(place) else { return };
-        if let Some(transition) = circuit.breaker.broke_off(incarnation, now, random) {
+        if let Some(transition) = circuit.breaker.broke_off(incarnation, since, now, random) {
             self.made(place, Some(transition), now);
         }
     }

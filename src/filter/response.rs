@@ -37,8 +37,8 @@ impl<H: Host> Worker<H> {
         let may_need_copy = outcome.is_failure() || response.status == 304;
         let slot = self.streams.get(&stream).filter(|_| may_need_copy);
         let changed_at = slot.map(|slot| self.mark(slot)).unwrap_or_default();
-        if !end && outcome == breaker::Outcome::Success {
-            self.passes(stream, self.streams.get(&stream).and_then(|slot| slot.breaker));
+        if outcome == breaker::Outcome::Success {
+            self.passes(stream, self.streams.get(&stream).and_then(|slot| slot.breaker), end);
         }
         let head = Head { response, fields, outcome, changed_at };
         let flow = self.drive(stream, Event::Head(head), At::Response);
@@ -64,7 +64,7 @@ impl<H: Host> Worker<H> {
 
     pub(super) fn passed(&mut self, stream: StreamId, len: usize, end: bool) -> Flow {
         if end {
-            self.circuits.passing.remove(&stream);
+            self.came_whole(stream);
         }
         if !self.streams.contains_key(&stream) {
             return Flow::Continue;

@@ -182,6 +182,32 @@ async fn responses_that_break_off_are_failures() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn responses_that_break_off_are_a_row_of_failures_too() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|seen| {
+        let page = page("half of it comes", "no-store");
+        if seen.path() == "/whole" { page } else { page.cut(Cut::MidBody) }
+    })
+    .await;
+    let breaker = json!({"open_for": "10m", "max_open_for": "10m"});
+    let envoy =
+        Recipe::minimal().origin(origin.address()).plugin(&circuit(&breaker)).workers(1).start().await;
+    let break_off = async |count: usize| {
+        for number in 0..count {
+            let mut client = Client::connect(envoy.address()).await.unwrap();
+            // The client sees the connection cut.
+            client.send(&Request::get(format!("/{number}"))).await.unwrap_err();
+        }
+    };
+    break_off(4).await;
+    let whole = send(envoy.address(), &Request::get("/whole")).await;
+    assert_eq!(whole.text(), "half of it comes", "four are no row yet, and this one ends it");
+    break_off(5).await;
+    assert!(is_refused(&send(envoy.address(), &Request::get("/whole")).await));
+    eventually("it is counted", async || transitions(&envoy, "consecutive-failures").await == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_upstreams_retry_after_says_how_long_it_is_left_alone() {
     let _turn = turn::shared().await;
     let origin = Origin::start(|_| Reply::with(429, "slowly").header("retry-after", "120")).await;

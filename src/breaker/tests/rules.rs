@@ -181,10 +181,51 @@ fn a_response_that_breaks_off_is_a_failure_of_the_circuit_it_began_in() {
     let mut breaker = Breaker::new(POLICY);
     let since = breaker.incarnation();
     calls(&mut breaker, FAILURE, 4, T0);
-    assert!(breaker.broke_off(since, T0, EVEN).is_some());
+    assert!(breaker.broke_off(since, T0, T0, EVEN).is_some());
     let mut breaker = tripped();
-    assert_eq!(breaker.broke_off(since, HALF_OPEN, EVEN), None, "it began before");
+    assert_eq!(breaker.broke_off(since, T0, HALF_OPEN, EVEN), None, "it began before");
     assert_eq!(breaker.state(HALF_OPEN), State::HalfOpen);
+}
+
+/// A call whose response has a head, and breaks off after this long.
+fn breaks_off(breaker: &mut Breaker, at: Mono, after: Duration) -> Option<Transition> {
+    let since = breaker.incarnation();
+    assert_eq!(call(breaker, Success, at), None);
+    breaker.broke_off(since, at, at.after(after), EVEN)
+}
+
+#[test]
+fn responses_that_break_off_are_a_row_though_each_had_a_head() {
+    let moment = Duration::from_millis(30);
+    let row = |breaker: &mut Breaker, count: usize| -> Vec<Cause> {
+        (0..count).filter_map(|_| breaks_off(breaker, T0, moment)).map(|made| made.cause).collect()
+    };
+    let mut breaker = Breaker::new(POLICY);
+    assert_eq!(row(&mut breaker, 4), []);
+    breaker.came_whole();
+    assert_eq!(row(&mut breaker, 4), [], "one that came whole has ended it");
+    assert_eq!(row(&mut breaker, 1), [Cause::ConsecutiveFailures]);
+}
+
+#[test]
+fn streams_that_were_served_for_longer_than_the_window_are_no_row() {
+    let mut breaker = Breaker::new(POLICY);
+    for _ in 0..20 {
+        assert_eq!(breaks_off(&mut breaker, T0, POLICY.window), None);
+    }
+}
+
+#[test]
+fn a_call_that_breaks_off_is_one_call() {
+    let row = u32::MAX;
+    let policy = plan::Breaker { failure_rate: 0.9, consecutive_failures: row, ..POLICY };
+    let mut breaker = Breaker::new(policy);
+    let calls = u64::from(POLICY.min_requests);
+    let made: Vec<Cause> = (0..calls)
+        .filter_map(|_| breaks_off(&mut breaker, T0, Duration::ZERO))
+        .map(|made| made.cause)
+        .collect();
+    assert_eq!(made, [Cause::FailureRate]);
 }
 
 // ## Open
@@ -267,7 +308,7 @@ fn of_what_passes_a_circuit_that_is_held_closed_nothing_is_heard() {
             let since = breaker.incarnation();
             for _ in 0..50 {
                 assert_eq!(call(&mut breaker, outcome, HALF_OPEN), None);
-                assert_eq!(breaker.broke_off(since, HALF_OPEN, EVEN), None);
+                assert_eq!(breaker.broke_off(since, HALF_OPEN, HALF_OPEN, EVEN), None);
             }
             breaker.overrule(None);
             assert_eq!((breaker.counts(HALF_OPEN).calls, breaker.shared()), (0, &before));

@@ -136,7 +136,7 @@ const EVENTS: [(&str, Happen); 20] = [
     ("late abandoned", |(b, _, old, now)| result((b, old, None, now), Outcome::Abandoned)),
     ("broke off", |(mut breaker, _, _, now)| {
         let since = breaker.incarnation();
-        let made = breaker.broke_off(since, now, EVEN);
+        let made = breaker.broke_off(since, now, now, EVEN);
         Some((made.map_or_else(String::new, told), breaker, now))
     }),
     ("tick", |(mut breaker, _, _, now)| {
