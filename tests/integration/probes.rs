@@ -203,6 +203,31 @@ async fn a_relapse_on_a_rung_opens_the_circuit_for_twice_as_long() {
     assert_eq!(envoy.vm_failures().await, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_probe_that_fails_costs_no_client_anything_and_doubles_the_time() {
+    let _turn = turn::shared().await;
+    let origin = Origin::start(|_| page("old", "max-age=1, stale-if-error=600")).await;
+    let breaker = json!({"open_for": "1s", "max_open_for": "60s"});
+    let envoy = Recipe::shipped().origin(origin.address()).plugin(&circuit(&breaker)).start().await;
+    let get = Request::get("/page");
+    send(envoy.address(), &get).await;
+    open(&envoy, &origin).await;
+    origin.forget();
+    eventually("a probe fails", async || {
+        let answer = send(envoy.address(), &get).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "old"));
+        transitions(&envoy, "probe-failed").await == 1
+    })
+    .await;
+    assert_eq!(origin.total(), 1, "one was enough");
+    let refused = send(envoy.address(), &Request::get("/refused")).await;
+    assert!(is_refused(&refused), "{:?}", refused.head);
+    // Two seconds, spread a little and rounded up.
+    assert!(["2", "3"].contains(&refused.header("retry-after").as_str()), "{:?}", refused.head);
+    assert_eq!(send(envoy.address(), &get).await.text(), "old", "what failed has replaced nothing");
+    assert_eq!(envoy.vm_failures().await, 0);
+}
+
 /// How long the stale answer takes, on a connection of its own.
 async fn answered_old(envoy: &Envoy, request: &Request) -> Duration {
     let since = Instant::now();
