@@ -62,6 +62,8 @@ pub struct Permit {
     pub(super) incarnation: u64,
     pub(super) at: Mono,
     pub(super) timed: bool,
+    /// What was too slow when it began, if that was known and its time says anything.
+    pub(super) limit: Option<Duration>,
     /// The turn it has, if it is a probe's that goes alone: as it was before, and its number.
     pub(super) turn: Option<(Turn, u32)>,
     is_probe: bool,
@@ -73,6 +75,11 @@ impl Permit {
     /// Whether the circuit's fate hangs on it.
     pub fn is_probe(&self) -> bool {
         self.is_probe
+    }
+
+    /// The [`Breaker::incarnation`] in which it was given.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// Whether it goes alone, over all workers.
@@ -155,14 +162,16 @@ impl Breaker {
 
     fn pass(&mut self, call: Call, now: Mono) -> Admission {
         add(&mut self.counters.passed);
-        self.pending.begin(now, call.timed, self.slow_call());
-        Admission::Pass(self.permit(call, now))
+        let permit = self.permit(call, now);
+        self.pending.begin(now, permit.limit);
+        Admission::Pass(permit)
     }
 
     fn probe(&mut self, call: Call, turn: Option<(Turn, u32)>, now: Mono) -> Admission {
         add(&mut self.counters.probes);
-        self.pending.begin(now, call.timed, self.slow_call());
-        Admission::Probe(Permit { turn, is_probe: true, ..self.permit(call, now) })
+        let permit = self.permit(call, now);
+        self.pending.begin(now, permit.limit);
+        Admission::Probe(Permit { turn, is_probe: true, ..permit })
     }
 
     fn permit(&self, call: Call, now: Mono) -> Permit {
@@ -170,6 +179,7 @@ impl Breaker {
             incarnation: self.incarnation,
             at: now,
             timed: call.timed,
+            limit: self.slow_call().filter(|_| call.timed),
             turn: None,
             is_probe: false,
             unheard: false,

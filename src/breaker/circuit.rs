@@ -98,17 +98,17 @@ impl Breaker {
         if permit.unheard {
             return None;
         }
-        if permit.incarnation != self.incarnation {
+        if !self.hears(&permit) {
             self.pending.end_elsewhen();
             add(&mut self.counters.late, 1);
             return None;
         }
         // What has lasted too long was counted then; only a probe's result matters still.
-        if !self.pending.end(permit.at, permit.timed) && permit.turn.is_none() {
+        if !self.pending.end(permit.at, permit.limit.is_some()) && permit.turn.is_none() {
             return None;
         }
         let took = permit.timed.then(|| now.since(permit.at));
-        let slow = self.slow_call().zip(took).is_some_and(|(limit, took)| took >= limit);
+        let slow = permit.limit.zip(took).is_some_and(|(limit, took)| took >= limit);
         if outcome == Outcome::Success && !slow {
             add(&mut self.counters.successes, 1);
             self.sample.succeeded(took);
@@ -129,11 +129,11 @@ impl Breaker {
         if permit.unheard {
             return;
         }
-        if permit.incarnation != self.incarnation {
+        if !self.hears(&permit) {
             self.pending.end_elsewhen();
             return;
         }
-        let _ = self.pending.end(permit.at, permit.timed);
+        let _ = self.pending.end(permit.at, permit.limit.is_some());
         self.give_turn_back(permit.turn, false);
     }
 
@@ -157,6 +157,11 @@ impl Breaker {
     /// A response came to its end.
     pub fn came_whole(&mut self) {
         self.broken = 0;
+    }
+
+    /// Whether the result of a permit is of the circuit as it now is.
+    pub fn hears(&self, permit: &Permit) -> bool {
+        permit.incarnation == self.incarnation && !permit.unheard
     }
 
     /// Tells apart what belongs to different transitions.
@@ -215,6 +220,7 @@ impl Breaker {
         self.raise(now)
     }
 
+    /// A failure was seen: does anything follow? Not while an operator holds the circuit closed.
     pub(super) fn failed(
         &mut self,
         slow: bool,
@@ -222,6 +228,9 @@ impl Breaker {
         now: Mono,
         random: u64,
     ) -> Option<Transition> {
+        if self.stance(now) == Stance::Closed {
+            return None;
+        }
         let evidence = Evidence {
             streak: self.sample.streak_after(self.shared.tally.streak).max(self.broken),
             counts: self.counts(now),
@@ -277,7 +286,10 @@ impl Breaker {
         random: u64,
     ) -> Transition {
         let open_for = spread(&self.policy, step, random).max(again_after.min(self.policy.max_open_for));
-        let outlier = cause.is_outlier() || from == State::HalfOpen && self.shared.record.outlier;
+        // What took too long only as was learnt may be usual from now on, too.
+        let is_learnt = cause == Cause::SlowCalls && self.policy.slow_call.is_none();
+        let outlier =
+            cause.is_outlier() || is_learnt || from == State::HalfOpen && self.shared.record.outlier;
         let until = now.after(open_for);
         add(&mut self.counters.opened, 1);
         self.enter(Record { stage: Stage::Open, cause, until, step, outlier, ..Record::INITIAL });

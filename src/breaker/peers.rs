@@ -2,9 +2,10 @@
 
 use super::admission::Permit;
 use super::circuit::Breaker;
+use super::ramp::rungs_left;
 use super::record::{Record, Stage, Turn};
 use super::shared::Shared;
-use super::throttle::shed;
+use super::throttle::sheds;
 use super::transition::{Cause, State, Transition};
 use crate::config::plan::{Mode, Stance};
 use crate::time::Mono;
@@ -21,6 +22,18 @@ impl Proposal {
     /// The bytes.
     pub fn encode(&self) -> Vec<u8> {
         self.shared.encode()
+    }
+}
+
+impl Shared {
+    /// Whether a transition is known to all: it is told here, or one that overrules it.
+    pub fn tells(&self, transition: &Transition) -> bool {
+        let stage = match transition.to {
+            State::Open => Stage::Open,
+            State::HalfOpen => Stage::HalfOpen(rungs_left(transition.share)),
+            State::Closed | State::Shedding => Stage::Closed,
+        };
+        (self.record.era, self.record.stage) >= (transition.era, stage)
     }
 }
 
@@ -76,7 +89,8 @@ impl Breaker {
             outlier = shared.tally.add(&self.sample, &self.policy, now < self.hinted_until, now);
         }
         if self.policy.mode == Mode::Gradual && shared.record.stage == Stage::Closed {
-            shared.tally.shedding = shed(&self.policy, shared.tally.window.counts(now)) > 0.0;
+            let counts = shared.tally.window.counts(now);
+            shared.tally.shedding = sheds(&self.policy, counts, shared.tally.shedding);
         }
         let is_known = match stored {
             Some(stored) => *stored == shared,

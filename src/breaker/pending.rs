@@ -28,13 +28,11 @@ struct Begun {
 }
 
 impl Pending {
-    /// A call begins; `limit` is what is too long, where that is known. How long one lasts that is not timed says nothing.
-    pub(super) fn begin(&mut self, now: Mono, timed: bool, limit: Option<Duration>) {
+    /// A call begins; `limit` is what is too long for it, if that can be said. Else it is not watched.
+    pub(super) fn begin(&mut self, now: Mono, limit: Option<Duration>) {
         self.under_way = self.under_way.saturating_add(1);
-        if !timed {
-            return;
-        }
-        let grain = limit.map_or(COARSE, |limit| limit.checked_div(PARTS).unwrap_or(FINE).max(FINE));
+        let Some(limit) = limit else { return };
+        let grain = limit.checked_div(PARTS).unwrap_or(FINE).max(FINE);
         match self.begun.back_mut().filter(|begun| now < begun.first.after(grain)) {
             Some(begun) => {
                 begun.last = begun.last.max(now);
@@ -52,9 +50,9 @@ impl Pending {
     }
 
     /// A call that began then ends. Whether it was not overdue yet.
-    pub(super) fn end(&mut self, at: Mono, timed: bool) -> bool {
+    pub(super) fn end(&mut self, at: Mono, watched: bool) -> bool {
         self.end_elsewhen();
-        if !timed {
+        if !watched {
             return true;
         }
         if self.overdue_to.is_some_and(|overdue| at <= overdue) {
@@ -102,8 +100,6 @@ impl Pending {
 const PARTS: u32 = 64;
 /// No bucket is finer; nothing is known more finely than on the tick.
 const FINE: Duration = Duration::from_millis(10);
-/// Where it is not known what is too long.
-const COARSE: Duration = Duration::from_millis(100);
 /// With buckets of the grain there are never so many; they are for a limit that has changed.
 const MOST: usize = 256;
 
@@ -118,7 +114,7 @@ mod tests {
     #[test]
     fn a_call_is_overdue_once_when_it_has_lasted_too_long() {
         let mut pending = Pending::default();
-        pending.begin(Mono(1_000), true, Some(LIMIT));
+        pending.begin(Mono(1_000), Some(LIMIT));
         assert_eq!(pending.overdue(LIMIT, Mono(1_639)), 0);
         assert_eq!(pending.overdue(LIMIT, Mono(1_640)), 1);
         assert_eq!(pending.overdue(LIMIT, Mono(9_000)), 0);
@@ -130,8 +126,8 @@ mod tests {
     #[test]
     fn a_call_that_ended_in_time_is_never_overdue() {
         let mut pending = Pending::default();
-        pending.begin(Mono(1_000), true, Some(LIMIT));
-        pending.begin(Mono(1_001), true, Some(LIMIT));
+        pending.begin(Mono(1_000), Some(LIMIT));
+        pending.begin(Mono(1_001), Some(LIMIT));
         assert!(pending.end(Mono(1_001), true));
         assert_eq!(pending.overdue(LIMIT, Mono(9_000)), 1);
     }
@@ -140,7 +136,7 @@ mod tests {
     fn calls_of_one_moment_are_overdue_together_when_the_last_of_them_is() {
         let mut pending = Pending::default();
         for at in 1_000..1_010 {
-            pending.begin(Mono(at), true, Some(LIMIT));
+            pending.begin(Mono(at), Some(LIMIT));
         }
         assert_eq!(pending.overdue(LIMIT, Mono(1_648)), 0);
         assert_eq!(pending.overdue(LIMIT, Mono(1_649)), 10);
@@ -148,10 +144,10 @@ mod tests {
 
     #[test]
     fn buckets_are_bounded_whatever_the_load_and_the_limit() {
-        for limit in [None, Some(Duration::from_millis(1)), Some(Duration::from_secs(600))] {
+        for limit in [Some(Duration::from_millis(1)), Some(Duration::from_secs(600))] {
             let mut pending = Pending::default();
             for at in 0..100_000 {
-                pending.begin(Mono(at * 7), true, limit);
+                pending.begin(Mono(at * 7), limit);
                 assert!(pending.begun.len() <= MOST);
             }
             assert_eq!(pending.under_way(), 100_000);
@@ -181,7 +177,7 @@ mod tests {
                         ended += u64::from(pending.end(Mono(at), true));
                     }
                     None => {
-                        pending.begin(now, true, Some(LIMIT));
+                        pending.begin(now, Some(LIMIT));
                         open.push(now.0);
                         begun += 1;
                     }

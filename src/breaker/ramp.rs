@@ -26,6 +26,11 @@ pub(super) fn share(left: u8) -> u32 {
     }
 }
 
+/// How many rungs are still to be climbed where that share passes.
+pub(super) fn rungs_left(percent: u32) -> u8 {
+    (1..RUNGS).find(|left| share(*left) == percent).unwrap_or(RUNGS)
+}
+
 /// How long a rung lasts.
 pub(super) fn rung(policy: &plan::Breaker) -> Duration {
     Duration::from_millis(millis(policy.open_for).saturating_mul(3) / 10)
@@ -63,6 +68,7 @@ mod tests {
     fn each_rung_lets_more_pass_and_the_last_all() {
         let shares: Vec<u32> = (0..=RUNGS).rev().map(share).collect();
         assert_eq!(shares, [1, 5, 20, 50, 100]);
+        assert!((1..=RUNGS).all(|left| rungs_left(share(left)) == left));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod harness;
 mod learning;
 mod properties;
 mod rules;
+mod stances;
 mod table;
 mod workers;
 

@@ -22,12 +22,21 @@ pub(super) fn shed(policy: &plan::Breaker, counts: Counts) -> f64 {
     ((calls - multiplier * (calls - failures)) / (calls + 1.0)).clamp(0.0, MOST)
 }
 
+/// Whether the circuit counts as shedding, if it did so before or not. Near the limit it would come and go with each call:
+/// it ends well below.
+pub(super) fn sheds(policy: &plan::Breaker, counts: Counts, before: bool) -> bool {
+    let well_below = || counts.failure_rate().is_none_or(|rate| rate < policy.failure_rate * ENDS_BELOW);
+    if before { !well_below() } else { shed(policy, counts) > 0.0 }
+}
+
 /// Whether a share of all is met by these random bits.
 pub(super) fn falls_under(share: f64, random: u64) -> bool {
     // The upper half is a number below one with 32 digits.
     ((random >> 32) as f64) < share * 4_294_967_296.0
 }
 
+/// Of the rate with which shedding begins.
+const ENDS_BELOW: f64 = 0.8;
 /// The rest is enough to see the upstream recover.
 const MOST: f64 = 0.95;
 
@@ -45,6 +54,15 @@ mod tests {
         let policy = plan::Breaker { failure_rate: 0.5, ..POLICY };
         let share = |failures| (shed(&policy, counts(1_000, failures)) * 100.0).round() as u32;
         assert_eq!([0, 400, 500, 600, 750, 950, 1_000].map(share), [0, 0, 0, 20, 50, 90, 95]);
+    }
+
+    #[test]
+    fn shedding_ends_well_below_where_it_begins() {
+        let policy = plan::Breaker { failure_rate: 0.5, ..POLICY };
+        let sheds = |failures, before| sheds(&policy, counts(1_000, failures), before);
+        assert!(!sheds(500, false) && sheds(510, false));
+        assert!(sheds(500, true) && sheds(400, true) && !sheds(399, true));
+        assert!(!super::sheds(&policy, counts(0, 0), true), "nothing is asked for");
     }
 
     #[test]

@@ -68,6 +68,13 @@ pub struct Transition {
     pub share: u32,
 }
 
+impl Transition {
+    /// Whether it is one that only the gradual mode makes.
+    pub fn is_of_gradual_mode(&self) -> bool {
+        [self.from, self.to].contains(&State::Shedding)
+    }
+}
+
 impl State {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Closed, Self::Open, Self::HalfOpen, Self::Shedding];

@@ -41,26 +41,17 @@ impl<H: Host> Worker<H> {
         if state == State::HalfOpen && stance == Stance::Auto && may_be_spared {
             return Event::Offered(self.stock(slot, rule));
         }
-        let event = self.ask_circuit(slot, rule, place, now);
-        // Nobody who has something stale to live on pays for a probe, nor by waiting for one in the background.
-        if let Event::Admitted(Some(permit)) = &event
-            && permit.is_probe()
-            && matches!(slot.exchange.sender, Sender::Refresh(_))
-        {
-            self.later(Task::Opened(VecDeque::from([stream])));
-        }
-        event
+        self.ask_circuit(stream, slot, rule, place)
     }
 
     /// Asks for a place, though the circuit is half-open and nothing else can answer.
-    pub(super) fn probe(&mut self, slot: &mut Slot, rule: &Rule) -> Event {
+    pub(super) fn probe(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule) -> Event {
         let Some(place) = slot.breaker else { return Event::Admitted(None) };
-        let now = self.host.mono();
-        self.ask_circuit(slot, rule, place, now)
+        self.ask_circuit(stream, slot, rule, place)
     }
 
-    fn ask_circuit(&mut self, slot: &Slot, rule: &Rule, place: usize, now: Mono) -> Event {
-        let random = self.chance.bits();
+    fn ask_circuit(&mut self, stream: StreamId, slot: &Slot, rule: &Rule, place: usize) -> Event {
+        let (now, random) = (self.host.mono(), self.chance.bits());
         let Some(circuit) = self.circuits.at(place) else { return Event::Admitted(None) };
         circuit.asked_at = now;
         let invited = matches!(slot.exchange.sender, Sender::Refresh(_));
@@ -70,6 +61,8 @@ impl<H: Host> Worker<H> {
             Admission::Probe(permit) => match self.take_turn(place, permit, now) {
                 Some(permit) => {
                     self.counters.occurred(Occurrence::BreakerProbed);
+                    // Nobody who has something stale to live on pays for a probe, nor by waiting for one.
+                    self.later(Task::Opened(VecDeque::from([stream])));
                     Event::Admitted(Some(permit))
                 }
                 None => {
@@ -99,29 +92,26 @@ impl<H: Host> Worker<H> {
         Stock { in_l1, changed_at: self.mark(slot) }
     }
 
-    /// Tells a circuit what became of its permit.
-    pub(super) fn record(&mut self, place: Option<usize>, permit: Permit, outcome: Outcome) {
+    /// Tells a circuit what became of its permit. A response that went well so far may still break off.
+    pub(super) fn record(
+        &mut self,
+        stream: StreamId,
+        place: Option<usize>,
+        permit: Permit,
+        outcome: Outcome,
+    ) {
         let (now, random) = (self.host.mono(), self.chance.bits());
-        let Some(circuit) = place.and_then(|place| self.circuits.at(place)) else { return };
-        let was_probe = permit.is_probe();
+        let Some((place, circuit)) = place.and_then(|place| Some((place, self.circuits.at(place)?))) else {
+            return;
+        };
+        let (was_probe, incarnation) = (permit.is_probe(), permit.incarnation());
+        let is_heard = circuit.breaker.hears(&permit);
         let transition = circuit.breaker.record(permit, outcome, now, random);
-        if let Some(place) = place
-            && (transition.is_some() || was_probe)
-        {
+        if is_heard && outcome == Outcome::Success {
+            self.circuits.passing.insert(stream, Passing { place, incarnation, since: now });
+        }
+        if transition.is_some() || was_probe {
             self.made(place, transition, now);
-        }
-    }
-
-    /// A response of the upstream begins, and may be over with its head.
-    pub(super) fn passes(&mut self, stream: StreamId, place: Option<usize>, end: bool) {
-        let since = self.host.mono();
-        let circuit = place.and_then(|place| Some((place, self.circuits.at(place)?)));
-        if let Some((place, circuit)) = circuit {
-            let incarnation = circuit.breaker.incarnation();
-            self.circuits.passing.insert(stream, Passing { place, incarnation, since });
-        }
-        if end {
-            self.came_whole(stream);
         }
     }
 

@@ -154,12 +154,9 @@ impl<H: Host> Worker<H> {
     /// A transition was made here, or a turn given back: all are told.
     pub(super) fn made(&mut self, place: usize, transition: Option<Transition>, now: Mono) {
         if let Some(transition) = &transition {
-            self.announce(place, transition);
+            self.takes_effect(place, transition);
         }
-        self.synchronize(place, now);
-        if transition.is_some() {
-            self.wake_peers();
-        }
+        self.agree(place, transition, now);
     }
 
     /// A worker has made a transition.
@@ -194,51 +191,67 @@ impl<H: Host> Worker<H> {
 
     /// Takes over what all know, and tells what this worker does.
     fn synchronize(&mut self, place: usize, now: Mono) {
+        self.agree(place, None, now);
+    }
+
+    /// The same, with a transition that this worker has made. Two may make one at once: who writes it first announces it.
+    fn agree(&mut self, place: usize, mut made: Option<Transition>, now: Mono) {
         for _ in 0..MAX_TRIES {
             let random = self.chance.bits();
             let Some(circuit) = self.circuits.circuits.get_mut(place) else { return };
             circuit.read_at = now;
             let stored = self.host.shared(&circuit.key);
             let known = stored.as_ref().and_then(|(bytes, _)| Shared::decode(bytes));
+            made.take_if(|made| known.as_ref().is_some_and(|known| known.tells(made)));
             let merged = known.as_ref().and_then(|known| circuit.breaker.merge(known, now));
             let proposal = circuit.breaker.propose(known.as_ref(), now);
-            let mut made = None;
-            // A race lost for the last time is mended on the next tick.
-            let mut settled = true;
-            if let Some(proposal) = proposal {
-                let version = stored.map_or(Version::ABSENT, |(_, version)| version);
-                if self.host.share(&circuit.key, &proposal.encode(), Some(version)).is_ok() {
-                    made = circuit.breaker.accepted(proposal, now, random);
-                    settled = made.is_none();
-                } else {
-                    settled = false;
-                }
-            }
+            let version = stored.map_or(Version::ABSENT, |(_, version)| version);
+            let share = |bytes: &[u8]| self.host.share(&circuit.key, bytes, Some(version)).is_ok();
+            let is_written = proposal.as_ref().map(|proposal| share(&proposal.encode()));
+            let follows = match (proposal, is_written) {
+                (Some(proposal), Some(true)) => circuit.breaker.accepted(proposal, now, random),
+                _ => None,
+            };
             if let Some(transition) = merged {
+                self.takes_effect(place, &transition);
+            }
+            // A race was lost: once more.
+            if is_written == Some(false) {
+                continue;
+            }
+            if let Some(made) = made.take() {
+                self.announce(place, &made);
+            }
+            let Some(transition) = follows else { return };
+            self.takes_effect(place, &transition);
+            if transition.is_of_gradual_mode() {
+                // It has been written already.
                 self.announce(place, &transition);
+            } else {
+                made = Some(transition);
             }
-            if let Some(transition) = made {
-                self.announce(place, &transition);
-                self.wake_peers();
-            }
-            if settled {
-                return;
-            }
+        }
+        // The races are lost for now: the next tick writes it.
+        if let Some(made) = made {
+            self.announce(place, &made);
         }
     }
 
-    fn announce(&mut self, place: usize, transition: &Transition) {
+    /// What a transition means for this worker's requests, whoever made it.
+    fn takes_effect(&mut self, place: usize, transition: &Transition) {
         if transition.to == State::Open {
             self.circuits.disturbed = true;
             self.tell_fetching(place);
-            if !transition.by_peer {
-                self.tell_fleet(place, transition);
-            }
+        }
+    }
+
+    /// Tells operators, the fleet and the other workers of a transition that this worker has made.
+    fn announce(&mut self, place: usize, transition: &Transition) {
+        self.wake_peers();
+        if transition.to == State::Open {
+            self.tell_fleet(place, transition);
         }
         let Some(circuit) = self.circuits.circuits.get(place) else { return };
-        if transition.by_peer {
-            return;
-        }
         let Transition { from, to, cause, .. } = transition;
         let how = match to {
             State::Open => format!(" for {} ms", transition.open_for.as_millis()),

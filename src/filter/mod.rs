@@ -175,7 +175,7 @@ impl<H: Host> Worker<H> {
             Action::Detach(token) => return self.detach(stream, slot, rule, token),
             Action::AwaitLease(token) => self.await_lease(stream, slot, rule, token),
             Action::Admit => return Some(self.admit(stream, slot, rule)),
-            Action::Probe => return Some(self.probe(slot, rule)),
+            Action::Probe => return Some(self.probe(stream, slot, rule)),
             Action::Forward(condition) => {
                 self.forward(stream, slot, condition.as_ref(), at);
                 *flow = Flow::Continue;
@@ -222,7 +222,7 @@ impl<H: Host> Worker<H> {
             Action::Hand(fetched) => self.hand(stream, &slot.exchange, &fetched),
             Action::Vacate(token) => self.vacate(token),
             Action::Leave(token, place) => self.flights.table.leave(token, place),
-            Action::Record(permit, outcome) => self.record(slot.breaker, permit, outcome),
+            Action::Record(permit, outcome) => self.record(stream, slot.breaker, permit, outcome),
             Action::Remember(reason) => self.remember(slot.exchange.key()?.digest(), reason),
             Action::Forget => {
                 let digest = slot.exchange.key()?.digest();

@@ -37,13 +37,13 @@ impl<H: Host> Worker<H> {
         let may_need_copy = outcome.is_failure() || response.status == 304;
         let slot = self.streams.get(&stream).filter(|_| may_need_copy);
         let changed_at = slot.map(|slot| self.mark(slot)).unwrap_or_default();
-        if outcome == breaker::Outcome::Success {
-            self.passes(stream, self.streams.get(&stream).and_then(|slot| slot.breaker), end);
-        }
         let head = Head { response, fields, outcome, changed_at };
         let flow = self.drive(stream, Event::Head(head), At::Response);
-        if end && flow == Flow::Continue {
-            self.drive(stream, Event::Complete, At::Response);
+        if end {
+            self.came_whole(stream);
+            if flow == Flow::Continue {
+                self.drive(stream, Event::Complete, At::Response);
+            }
         }
         flow
     }

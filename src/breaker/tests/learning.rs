@@ -199,6 +199,15 @@ fn each_five_seconds(
 }
 
 #[test]
+fn what_takes_longer_for_good_than_was_learnt_opens_it_once() {
+    let mut upstream = used_to(0.0, 100);
+    upstream.runs(600, 0.0, 700);
+    assert_eq!(upstream.causes(), [Cause::SlowCalls]);
+    assert_eq!(upstream.breaker.state(upstream.now), State::Closed);
+    assert_eq!(upstream.breaker.usual().1, Some(Duration::from_millis(700)));
+}
+
+#[test]
 fn with_a_request_each_five_seconds_it_neither_flaps_nor_is_blind() {
     let mut breaker = Breaker::new(POLICY);
     // Six hours in which one of fifty fails, now and then two in a row.

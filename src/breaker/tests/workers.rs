@@ -204,6 +204,20 @@ fn a_peers_word_is_believed_no_longer_than_the_policy_allows() {
 }
 
 #[test]
+fn of_two_that_make_a_transition_at_once_who_writes_first_has_told_it() {
+    let (mut a, mut b) = (Breaker::new(POLICY), Breaker::new(POLICY));
+    let mine = calls(&mut a, FAILURE, 5, T0).expect("opened");
+    assert!(!b.shared().tells(&mine), "nobody knows");
+    calls(&mut b, FAILURE, 5, at(3)).expect("opened");
+    assert!(b.shared().tells(&mine));
+    let share = calls(&mut a, Success, 3, HALF_OPEN).expect("a share");
+    assert!(!b.shared().tells(&share) && a.shared().tells(&share));
+    call(&mut b, FAILURE, at(6_000)).expect("opened");
+    assert!(b.shared().tells(&share), "it is overruled");
+    assert!(recovered().shared().tells(&share), "it is long over");
+}
+
+#[test]
 fn what_is_known_already_is_not_written_and_of_a_circuit_nothing_has_happened_to_nothing_is() {
     assert_eq!(Breaker::new(POLICY).propose(None, T0), None);
     let mut breaker = tripped();
