@@ -1,6 +1,7 @@
 //! Circuits on real Envoy: what opens them, how soon all workers know, and how they come back.
 
-use crate::support::client::{Client, Request, send, wave_of};
+use crate::support::circuit::{CLOSED, OPENED, circuit, is_refused, page, transitions};
+use crate::support::client::{Answer, Client, Request, send, wave_of};
 use crate::support::crowd::{by_worker, waiters};
 use crate::support::envoy::Envoy;
 use crate::support::gate::Gate;
@@ -12,27 +13,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const OPENED: &str = "wasmcustom.breakwater.breaker.opened";
-const CLOSED: &str = "wasmcustom.breakwater.breaker.closed";
-
-fn circuit(breaker: &Value) -> Value {
-    json!({"defaults": {"breaker": breaker}})
-}
-
-fn page(body: &str, lifetime: &str) -> Reply {
-    Reply::ok(body).header("cache-control", lifetime)
-}
-
-async fn transitions(envoy: &Envoy, cause: &str) -> u64 {
-    envoy.stat(&format!("wasmcustom.breakwater.transitions.{cause}.rule.default")).await
-}
-
-/// Whether the plugin refused, since its circuit lets nothing pass.
-fn is_refused(answer: &crate::support::client::Answer) -> bool {
-    answer.status == 503 && answer.header("cache-status").ends_with("detail=breaker-open")
-}
-
-async fn ask(client: &mut Client, path: impl Into<String>) -> crate::support::client::Answer {
+async fn ask(client: &mut Client, path: impl Into<String>) -> Answer {
     client.send(&Request::get(path)).await.unwrap()
 }
 

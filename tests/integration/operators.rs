@@ -1,5 +1,6 @@
 //! What operators see and say at run time, under `admin.path`.
 
+use crate::support::circuit::{ends, get, page};
 use crate::support::client::{Answer, Client, Request, send};
 use crate::support::crowd::{active, by_worker};
 use crate::support::envoy::Envoy;
@@ -12,14 +13,6 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
-fn page(body: &str, lifetime: &str) -> Reply {
-    Reply::ok(body).header("cache-control", lifetime)
-}
-
-fn ends(answer: &Answer, reason: &str) -> bool {
-    answer.header("cache-status").ends_with(&format!("detail={reason}"))
-}
-
 fn is_forced(answer: &Answer) -> bool {
     answer.status == 503 && ends(answer, "breaker-forced")
 }
@@ -31,10 +24,6 @@ async fn all(clients: &mut [Client], is_so: impl Fn(&Answer) -> bool) -> bool {
         so &= is_so(&client.send(&Request::get("/x")).await.unwrap());
     }
     so
-}
-
-async fn get(envoy: &Envoy, path: impl Into<String>) -> Answer {
-    send(envoy.address(), &Request::get(path)).await
 }
 
 /// What the worker that answers says of its only circuit.

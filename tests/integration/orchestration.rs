@@ -1,8 +1,8 @@
 //! Who acts when cache, flight, circuit, and Envoy's own retries, limits and timeouts meet: the rows of the table in
 //! docs/breaker.md that no other test is about.
 
+use crate::support::circuit::{OPENED, open};
 use crate::support::client::{Client, Request, send, wave};
-use crate::support::envoy::Envoy;
 use crate::support::eventually;
 use crate::support::gate::Gate;
 use crate::support::origin::Origin;
@@ -12,8 +12,6 @@ use crate::support::reply::{Hold, Reply};
 use crate::support::turn;
 use serde_json::{Value, json};
 
-const OPENED: &str = "wasmcustom.breakwater.breaker.opened";
-
 /// A circuit that opens with the third failure in a row, and stays open.
 fn brittle() -> Value {
     json!({"defaults": {"breaker": {"consecutive_failures": 3, "open_for": "10m", "max_open_for": "10m"}}})
@@ -21,26 +19,6 @@ fn brittle() -> Value {
 
 fn page(lifetime: &str) -> Reply {
     Reply::ok("page").header("cache-control", lifetime).header("etag", "\"1\"")
-}
-
-/// Fails requests of no interest until every worker's circuit is open; then the upstream is well again.
-async fn open(envoy: &Envoy, origin: &Origin) {
-    origin.answer(|_| Reply::with(500, "bad"));
-    let mut asked = 0;
-    eventually("the circuit opens", async || {
-        asked += 1;
-        let answer = send(envoy.address(), &Request::get(format!("/opens/{asked}"))).await;
-        answer.header("cache-status").ends_with("detail=breaker-open")
-    })
-    .await;
-    eventually("everywhere", async || {
-        let requests = (0..16).map(|n| Request::get(format!("/open/{n}"))).collect();
-        let answers = crate::support::client::wave_of(envoy.address(), requests).await;
-        answers.iter().all(|answer| !answer.header("retry-after").is_empty())
-    })
-    .await;
-    origin.answer(|_| page("max-age=600"));
-    origin.forget();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

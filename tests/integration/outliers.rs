@@ -1,6 +1,7 @@
 //! Envoy's own parts beside the plugin, as the shipped configuration has them: outlier detection chooses among the
 //! hosts, the retry budget bounds what is tried again, and the plugin judges the upstream as a whole.
 
+use crate::support::circuit::{CLOSED, OPENED};
 use crate::support::client::{Request, send, try_wave_of};
 use crate::support::crowd::by_worker;
 use crate::support::envoy::Envoy;
@@ -15,8 +16,6 @@ use serde_json::json;
 use std::net::SocketAddr;
 
 const EJECTED: &str = "cluster.origin.outlier_detection.ejections_active";
-const OPENED: &str = "wasmcustom.breakwater.breaker.opened";
-const CLOSED: &str = "wasmcustom.breakwater.breaker.closed";
 
 /// Pages that may be kept for a second and stand in for an hour, and all else for one client alone.
 fn good(seen: &Seen) -> Reply {

@@ -1,6 +1,7 @@
 //! How a circuit comes back on real Envoy: one probe in the whole Envoy, in the background where it can be, then a ramp.
 
-use crate::support::client::{Answer, Client, Request, send};
+use crate::support::circuit::{circuit, is_refused, open, page, transitions};
+use crate::support::client::{Client, Request, send};
 use crate::support::crowd::by_worker;
 use crate::support::envoy::Envoy;
 use crate::support::gate::Gate;
@@ -9,39 +10,11 @@ use crate::support::recipe::Recipe;
 use crate::support::reply::{Hold, Reply};
 use crate::support::steady::Steady;
 use crate::support::{eventually, percentile, turn};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
-
-fn circuit(breaker: &Value) -> Value {
-    json!({"defaults": {"breaker": breaker}})
-}
-
-fn page(body: &str, lifetime: &str) -> Reply {
-    Reply::ok(body).header("cache-control", lifetime)
-}
-
-fn is_refused(answer: &Answer) -> bool {
-    answer.status == 503 && answer.header("cache-status").ends_with("detail=breaker-open")
-}
-
-async fn transitions(envoy: &Envoy, cause: &str) -> u64 {
-    envoy.stat(&format!("wasmcustom.breakwater.transitions.{cause}.rule.default")).await
-}
-
-/// Fails requests of no interest until the circuit is open.
-async fn open(envoy: &Envoy, origin: &Origin) {
-    origin.answer(|_| Reply::with(500, "bad"));
-    let mut asked = 0;
-    eventually("the circuit opens", async || {
-        asked += 1;
-        is_refused(&send(envoy.address(), &Request::get(format!("/opens/{asked}"))).await)
-    })
-    .await;
-    origin.until("all of that is over", |origin| origin.in_flight() == 0).await;
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_probe_goes_in_the_whole_envoy() {

@@ -1,38 +1,18 @@
 //! Who decides: the gradual mode, circuits that are only watched or forced, and hints of the fleet.
 
+use crate::support::circuit::{circuit, ends, get, page, transitions};
 use crate::support::client::{Answer, Client, Request, send, wave_of};
 use crate::support::crowd::{by_worker, leader, waiters};
-use crate::support::envoy::Envoy;
 use crate::support::gate::Gate;
 use crate::support::origin::Origin;
 use crate::support::recipe::Recipe;
 use crate::support::redis::Redis;
 use crate::support::reply::{Hold, Reply};
 use crate::support::{eventually, turn};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
-
-fn circuit(breaker: &Value) -> Value {
-    json!({"defaults": {"breaker": breaker}})
-}
-
-fn page(body: &str, lifetime: &str) -> Reply {
-    Reply::ok(body).header("cache-control", lifetime)
-}
-
-async fn transitions(envoy: &Envoy, cause: &str) -> u64 {
-    envoy.stat(&format!("wasmcustom.breakwater.transitions.{cause}.rule.default")).await
-}
-
-fn ends(answer: &Answer, reason: &str) -> bool {
-    answer.header("cache-status").ends_with(&format!("detail={reason}"))
-}
-
-async fn get(envoy: &Envoy, path: impl Into<String>) -> Answer {
-    send(envoy.address(), &Request::get(path)).await
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_gradual_mode_sheds_the_share_of_its_formula_and_stops_by_itself() {

@@ -162,29 +162,24 @@ impl Role for Talker {
     fn on_gone(&mut self, _: StreamId) {}
 }
 
-#[test]
-fn the_simulation_notices_a_request_that_passes_an_open_circuit() {
-    let maker: Maker = |host, _, _, _| {
-        let line = "circuit default to origin: closed -> open for 900 ms (failure-rate)";
-        Box::new(Talker(PassThrough(host), line, 0))
+/// Such a line breaks a promise about circuits.
+macro_rules! notices_a_line {
+    ($($name:ident: $line:literal;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let maker: Maker = |host, _, _, _| Box::new(Talker(PassThrough(host), $line, 0));
+                assert_noticed(Promise::Circuits, |_| Reach::Nowhere, maker);
+            }
+        )*
     };
-    assert_noticed(Promise::Circuits, |_| Reach::Nowhere, maker);
 }
 
-#[test]
-fn the_simulation_notices_two_probes_at_a_time() {
-    let maker: Maker = |host, _, _, _| {
-        let line = "circuit default to origin: open -> half-open (time-over)";
-        Box::new(Talker(PassThrough(host), line, 0))
-    };
-    assert_noticed(Promise::Circuits, |_| Reach::Nowhere, maker);
-}
-
-#[test]
-fn the_simulation_notices_a_circuit_that_calls_slow_what_is_not() {
-    let maker: Maker = |host, _, _, _| {
-        let line = "circuit default to origin: closed -> open for 1 ms (slow-calls)";
-        Box::new(Talker(PassThrough(host), line, 0))
-    };
-    assert_noticed(Promise::Circuits, |_| Reach::Nowhere, maker);
+notices_a_line! {
+    the_simulation_notices_a_request_that_passes_an_open_circuit:
+        "circuit default to origin: closed -> open for 900 ms (failure-rate)";
+    the_simulation_notices_two_probes_at_a_time:
+        "circuit default to origin: open -> half-open (time-over)";
+    the_simulation_notices_a_circuit_that_calls_slow_what_is_not:
+        "circuit default to origin: closed -> open for 1 ms (slow-calls)";
 }

@@ -16,6 +16,7 @@
 #![allow(dead_code)]
 
 pub mod chain;
+pub mod circuit;
 pub mod client;
 pub mod crowd;
 pub mod delivery;
