@@ -54,6 +54,7 @@ impl<H: Host> Worker<H> {
         let (now, random) = (self.host.mono(), self.chance.bits());
         let Some(circuit) = self.circuits.at(place) else { return Event::Admitted(None) };
         circuit.asked_at = now;
+        let decides = circuit.breaker.stance(now) == Stance::Auto;
         let invited = matches!(slot.exchange.sender, Sender::Refresh(_));
         let call = Call { invited, timed: is_timed(slot) };
         match circuit.breaker.admit(call, now, random) {
@@ -61,9 +62,16 @@ impl<H: Host> Worker<H> {
             Admission::Probe(permit) => match self.take_turn(place, permit, now) {
                 Some(permit) => {
                     self.counters.occurred(Occurrence::BreakerProbed);
-                    // Nobody who has something stale to live on pays for a probe, nor by waiting for one.
-                    self.later(Task::Opened(VecDeque::from([stream])));
+                    // Nobody who has something stale to live on pays for the one probe, nor by waiting for it. On the
+                    // ramp several go at a time: there the flight is what keeps them from asking for the same thing.
+                    if decides && permit.has_turn() {
+                        self.later(Task::Opened(VecDeque::from([stream])));
+                    }
                     Event::Admitted(Some(permit))
+                }
+                None if !decides => {
+                    self.counters.occurred(Occurrence::BreakerSpared);
+                    Event::Admitted(None)
                 }
                 None => {
                     let stock = self.stock(slot, rule);

@@ -52,6 +52,13 @@ impl Judge {
         self.terms.slow_call.unwrap_or(LEARNT_AT_LEAST)
     }
 
+    /// Whether nobody who has something stale waits for it: it is to show if the upstream is back, or its worker is about
+    /// to be told that the circuit has opened.
+    pub(super) fn is_left_alone(&self, asked: &Asked) -> bool {
+        let said = self.circuits.get(&asked.envoy);
+        self.terms.opens && matches!(said, Some(Said::Open(..) | Said::Probing(_)))
+    }
+
     /// A request goes to the upstream: may it?
     pub(super) fn judge_circuit(&self, asked: &Asked) -> Result<(), Breach> {
         // A VM that dies may take with it what it would have told, and an Envoy its circuits.

@@ -22,7 +22,8 @@ impl Judge {
             return breach(Promise::OneFlight, what);
         }
         // Or its Envoy knows that there is nothing to share.
-        let alone = self.goes_alone(&asked, world) || self.unshared.contains(&key);
+        let alone =
+            self.goes_alone(&asked, world) || self.unshared.contains(&key) || self.is_left_alone(&asked);
         let flight = Flight { asked, lost: false, alone };
         self.flights.insert(flight.asked.serial, flight);
         Ok(())
