@@ -24,7 +24,7 @@ impl Judge {
             // The leader's VM died.
             && !flight.lost
             // A failure's head is just being replaced by a stale copy.
-            && !self.is_being_replaced(other.serial, world.now())
+            && !self.is_being_replaced(other.serial, asked.at)
             // Either of them has waited long enough, or found no place to wait.
             && !flight.alone
             && !self.goes_alone(asked, world)
