@@ -1,5 +1,6 @@
 //! What the judge knows of circuits: what workers say in their logs, held against what reaches the upstream.
 
+use super::answers::INSTANT;
 use super::{Breach, Judge, Promise, breach};
 use breakwater::host::sim::{Asked, World};
 use std::time::Duration;
@@ -74,8 +75,8 @@ impl Judge {
                     other.envoy == asked.envoy
                         && other.at >= *since
                         && !self.headed.contains_key(&other.serial)
-                        // The plugin's clock counts whole milliseconds.
-                        && asked.at + Duration::from_millis(1) < other.at + self.slow_call() * LOST_AFTER
+                        // The plugin's clock counts whole milliseconds, and a worker may be a while at it.
+                        && asked.at + INSTANT < other.at + self.slow_call() * LOST_AFTER
                 };
                 let other = self.flights.values().map(|flight| &flight.asked).find(probes);
                 other.map_or(Ok(()), |other| {
