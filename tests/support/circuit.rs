@@ -42,7 +42,7 @@ pub async fn get(envoy: &Envoy, path: impl Into<String>) -> Answer {
     send(envoy.address(), &Request::get(path)).await
 }
 
-/// Fails requests of no interest until the circuit is open in every worker, and nothing is under way.
+/// Fails requests of no interest until the circuit is open in every worker. The upstream forgets them.
 pub async fn open(envoy: &Envoy, origin: &Origin) {
     origin.answer(|_| Reply::with(500, "bad"));
     let mut asked = 0;
@@ -57,4 +57,5 @@ pub async fn open(envoy: &Envoy, origin: &Origin) {
     })
     .await;
     origin.until("all of that is over", |origin| origin.in_flight() == 0).await;
+    origin.forget();
 }
