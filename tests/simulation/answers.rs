@@ -13,6 +13,7 @@ impl Judge {
             let what = format!("{:?} got what a filter said to another client", client.id);
             return breach(Promise::Sharing, what);
         }
+        self.judge_reason(client)?;
         if client.fetch.is_none() {
             self.judge_status(client, world)?;
         }

@@ -2,7 +2,7 @@
 
 use super::answers::INSTANT;
 use super::{Breach, Judge, Promise, breach};
-use breakwater::host::sim::{Asked, World};
+use breakwater::host::sim::{Asked, Client, World};
 use std::time::Duration;
 
 /// The circuit of an Envoy, as its workers told it last.
@@ -45,6 +45,17 @@ impl Judge {
             Said::Passing
         };
         self.circuits.insert(envoy, said);
+        Ok(())
+    }
+
+    /// A circuit that is only watched answers nobody.
+    pub(super) fn judge_reason(&self, client: &Client) -> Result<(), Breach> {
+        let word = client.head.as_ref().and_then(|head| head.get("cache-status")).unwrap_or_default();
+        let refused =
+            [&b"detail=breaker-open"[..], b"detail=shed"].iter().any(|reason| word.ends_with(reason));
+        if refused && !self.terms.opens && !self.terms.sheds {
+            return breach(Promise::Circuits, format!("{:?} felt a circuit that is only watched", client.id));
+        }
         Ok(())
     }
 
