@@ -25,7 +25,7 @@ impl Judge {
         let now = world.now();
         let by_time = ["(slow-calls)", "(latency-outlier)"].iter().any(|cause| change.ends_with(cause));
         if by_time || change.starts_with("shedding") {
-            let slow = |asked: &Asked| asked.envoy == envoy && asked.at + self.slow_call() <= now;
+            let slow = |asked: &Asked| asked.envoy == envoy && asked.at + self.slow_call() <= now + INSTANT;
             let pending = self.flights.values().any(|flight| slow(&flight.asked));
             if !pending && !self.failed_at.contains_key(&envoy) {
                 return breach(Promise::Circuits, format!("{line}: nothing was slow"));

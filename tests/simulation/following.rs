@@ -71,7 +71,7 @@ impl Judge {
         self.headed.insert(serial, (self.order, now));
         if let Some(flight) = self.flights.get(&serial)
             && self.terms.breaker
-            && flight.asked.at + self.slow_call() <= now
+            && flight.asked.at + self.slow_call() <= now + INSTANT
         {
             self.failed_at.insert(flight.asked.envoy, now);
         }
