@@ -91,6 +91,40 @@ async fn who_can_be_answered_stale_does_not_pay_for_the_probe_whose_success_rene
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_can_be_answered_stale_does_not_wait_for_another_clients_probe() {
+    let _turn = turn::shared().await;
+    let gate = Gate::new();
+    let origin = Origin::start(|_| page("old", "max-age=1, stale-if-error=600")).await;
+    let breaker = json!({"open_for": "500ms", "max_open_for": "500ms"});
+    // Nothing is asked in the background here: a client is the probe.
+    let envoy = Recipe::minimal().origin(origin.address()).plugin(&circuit(&breaker)).start().await;
+    let get = Request::get("/page");
+    send(envoy.address(), &get).await;
+    open(&envoy, &origin).await;
+    let held = gate.clone();
+    origin.answer(move |_| page("new", "max-age=600").head(Hold::At(held.clone())));
+    let mut prober = Client::connect(envoy.address()).await.unwrap();
+    eventually("a client is the probe", async || {
+        prober = Client::connect(envoy.address()).await.unwrap();
+        prober.begin(&get).await.unwrap();
+        tokio::select! {
+            _ = prober.head() => false,
+            () = origin.until("it is at the upstream", |origin| origin.in_flight() == 1) => true,
+        }
+    })
+    .await;
+    // All before the gate opens.
+    for mut client in by_worker(&envoy, 4).await.into_iter().flatten() {
+        let answer = client.send(&get).await.unwrap();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "old"), "{:?}", answer.head);
+    }
+    assert_eq!((origin.total(), origin.peak()), (1, 1));
+    gate.open();
+    assert_eq!(prober.answer().await.unwrap().text(), "new");
+    eventually("what it brought is stored", async || send(envoy.address(), &get).await.text() == "new").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_circuit_stops_refreshes_in_the_background() {
     let _turn = turn::shared().await;
     let origin = Origin::start(|_| page("page", "max-age=1, stale-while-revalidate=600")).await;
