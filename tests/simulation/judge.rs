@@ -166,7 +166,10 @@ impl Judge {
 
     /// Judges what happened since the last time.
     pub fn look(&mut self, world: &mut World) -> Result<(), Breach> {
-        for happening in world.happenings() {
+        // What a worker says in a step it has done before, and others may have seen that already.
+        let (said, others): (Vec<_>, Vec<_>) =
+            world.happenings().into_iter().partition(|one| matches!(one, Happening::Logged { .. }));
+        for happening in said.into_iter().chain(others) {
             self.order += 1;
             self.follow(happening, world)?;
         }
