@@ -119,7 +119,7 @@ async fn steady_traffic_goes_on_by_the_clock_whether_or_not_anybody_answers() {
     let origin = Origin::start(move |_| Reply::ok("late").head(Hold::At(held.clone()))).await;
     let begin = Instant::now();
     let traffic = Steady::start(origin.address(), None, 200, |n| Request::get(format!("/{n}")));
-    origin.until("a crowd waits", |o| o.in_flight() == 60).await;
+    origin.until("a crowd waits", |o| o.in_flight() >= 60).await;
     let grown = begin.elapsed();
     assert!(grown >= Duration::from_secs(1) * 59 / 200, "not sooner than by the clock: {grown:?}");
     gate.open();
