@@ -77,7 +77,7 @@ impl Permit {
         self.is_probe
     }
 
-    /// The [`Breaker::incarnation`] in which it was given.
+    /// Tells apart what belongs to different transitions.
     pub fn incarnation(&self) -> u64 {
         self.incarnation
     }

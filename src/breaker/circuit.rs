@@ -138,7 +138,7 @@ impl Breaker {
     }
 
     /// A response whose head came at `at` broke off, so its call was no success after all. `since` is the
-    /// [`Self::incarnation`] in which it began.
+    /// [`Permit::incarnation`] with which it began.
     ///
     /// Each such head has ended the row of failures, so those that break off are a row of their own. One that went on
     /// for longer than the window is not in it: a restart cuts many such streams at once, and all were served well.
@@ -162,11 +162,6 @@ impl Breaker {
     /// Whether the result of a permit is of the circuit as it now is.
     pub fn hears(&self, permit: &Permit) -> bool {
         permit.incarnation == self.incarnation && !permit.unheard
-    }
-
-    /// Tells apart what belongs to different transitions.
-    pub fn incarnation(&self) -> u64 {
-        self.incarnation
     }
 
     /// Does what time alone does: finds calls that have lasted too long, and raises the share that passes.

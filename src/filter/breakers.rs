@@ -41,17 +41,18 @@ impl<H: Host> Worker<H> {
         if state == State::HalfOpen && stance == Stance::Auto && may_be_spared {
             return Event::Offered(self.stock(slot, rule));
         }
-        self.ask_circuit(stream, slot, rule, place)
+        self.ask_circuit(stream, slot, rule, place, now)
     }
 
     /// Asks for a place, though the circuit is half-open and nothing else can answer.
     pub(super) fn probe(&mut self, stream: StreamId, slot: &mut Slot, rule: &Rule) -> Event {
         let Some(place) = slot.breaker else { return Event::Admitted(None) };
-        self.ask_circuit(stream, slot, rule, place)
+        let now = self.host.mono();
+        self.ask_circuit(stream, slot, rule, place, now)
     }
 
-    fn ask_circuit(&mut self, stream: StreamId, slot: &Slot, rule: &Rule, place: usize) -> Event {
-        let (now, random) = (self.host.mono(), self.chance.bits());
+    fn ask_circuit(&mut self, stream: StreamId, slot: &Slot, rule: &Rule, place: usize, now: Mono) -> Event {
+        let random = self.chance.bits();
         let Some(circuit) = self.circuits.at(place) else { return Event::Admitted(None) };
         circuit.asked_at = now;
         let decides = circuit.breaker.stance(now) == Stance::Auto;

@@ -308,7 +308,7 @@ proptest! {
                 Act::Restart => breaker.hint(now),
                 _ => {
                     breaker.invites(now);
-                    breaker.broke_off(breaker.incarnation(), now, now, now.0);
+                    breaker.broke_off(breaker.incarnation, now, now, now.0);
                     let counts = breaker.counts(now);
                     prop_assert!(counts.failure_rate().is_none_or(|rate| (0.0..=1.0).contains(&rate)));
                 }

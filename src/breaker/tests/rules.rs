@@ -191,7 +191,7 @@ fn retry_after_lengthens_the_stay_up_to_its_limit() {
 #[test]
 fn a_response_that_breaks_off_is_a_failure_of_the_circuit_it_began_in() {
     let mut breaker = Breaker::new(POLICY);
-    let since = breaker.incarnation();
+    let since = breaker.incarnation;
     calls(&mut breaker, FAILURE, 4, T0);
     assert!(breaker.broke_off(since, T0, T0, EVEN).is_some());
     let mut breaker = tripped();
@@ -201,7 +201,7 @@ fn a_response_that_breaks_off_is_a_failure_of_the_circuit_it_began_in() {
 
 /// A call whose response has a head, and breaks off after this long.
 fn breaks_off(breaker: &mut Breaker, at: Mono, after: Duration) -> Option<Transition> {
-    let since = breaker.incarnation();
+    let since = breaker.incarnation;
     assert_eq!(call(breaker, Success, at), None);
     breaker.broke_off(since, at, at.after(after), EVEN)
 }

@@ -55,7 +55,7 @@ fn of_what_passes_a_circuit_that_is_held_closed_nothing_is_heard() {
         for mut breaker in [Breaker::new(POLICY), tripped()] {
             breaker.overrule(Some((Stance::Closed, Mono(u64::MAX))));
             let before = breaker.shared().clone();
-            let since = breaker.incarnation();
+            let since = breaker.incarnation;
             for _ in 0..50 {
                 assert_eq!(call(&mut breaker, outcome, HALF_OPEN), None);
                 assert_eq!(breaker.broke_off(since, HALF_OPEN, HALF_OPEN, EVEN), None);

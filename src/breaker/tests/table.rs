@@ -135,7 +135,7 @@ const EVENTS: [(&str, Happen); 20] = [
     ("late failure", |(b, _, old, now)| result((b, old, None, now), FAILURE)),
     ("late abandoned", |(b, _, old, now)| result((b, old, None, now), Outcome::Abandoned)),
     ("broke off", |(mut breaker, _, _, now)| {
-        let since = breaker.incarnation();
+        let since = breaker.incarnation;
         let made = breaker.broke_off(since, now, now, EVEN);
         Some((made.map_or_else(String::new, told), breaker, now))
     }),
