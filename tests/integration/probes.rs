@@ -27,17 +27,7 @@ async fn one_probe_goes_in_the_whole_envoy() {
     open(&envoy, &origin).await;
     let held = gate.clone();
     origin.answer(move |_| page("well", "no-store").head(Hold::At(held.clone())));
-    origin.forget();
-    let mut prober = Client::connect(envoy.address()).await.unwrap();
-    eventually("a probe goes", async || {
-        prober = Client::connect(envoy.address()).await.unwrap();
-        prober.begin(&Request::get("/probe")).await.unwrap();
-        tokio::select! {
-            _ = prober.head() => false,
-            () = origin.until("it is at the upstream", |origin| origin.in_flight() == 1) => true,
-        }
-    })
-    .await;
+    let mut prober = prober(&envoy, &origin, &Request::get("/probe")).await;
     for round in 0..5 {
         for client in &mut clients {
             let answer = client.send(&Request::get(format!("/others/{round}"))).await.unwrap();
@@ -67,7 +57,6 @@ async fn who_can_be_answered_stale_does_not_pay_for_the_probe_whose_success_rene
     open(&envoy, &origin).await;
     let held = gate.clone();
     origin.answer(move |_| page("new", "max-age=600").head(Hold::At(held.clone())));
-    origin.forget();
     // All the time, also while the probe hangs; a flight's followers would wait for 5 s.
     let mut took = Vec::new();
     eventually("a probe goes in the background", async || {
@@ -103,16 +92,7 @@ async fn who_can_be_answered_stale_does_not_wait_for_another_clients_probe() {
     open(&envoy, &origin).await;
     let held = gate.clone();
     origin.answer(move |_| page("new", "max-age=600").head(Hold::At(held.clone())));
-    let mut prober = Client::connect(envoy.address()).await.unwrap();
-    eventually("a client is the probe", async || {
-        prober = Client::connect(envoy.address()).await.unwrap();
-        prober.begin(&get).await.unwrap();
-        tokio::select! {
-            _ = prober.head() => false,
-            () = origin.until("it is at the upstream", |origin| origin.in_flight() == 1) => true,
-        }
-    })
-    .await;
+    let mut prober = prober(&envoy, &origin, &get).await;
     // All before the gate opens.
     for mut client in by_worker(&envoy, 4).await.into_iter().flatten() {
         let answer = client.send(&get).await.unwrap();
@@ -136,7 +116,6 @@ async fn an_open_circuit_stops_refreshes_in_the_background() {
     }
     open(&envoy, &origin).await;
     let begun = envoy.stat("wasmcustom.breakwater.refreshes.begun").await;
-    origin.forget();
     let mut stale = 0;
     eventually("all are served stale for a while", async || {
         for page in &pages {
@@ -219,7 +198,6 @@ async fn a_probe_that_fails_costs_no_client_anything_and_doubles_the_time() {
     let get = Request::get("/page");
     send(envoy.address(), &get).await;
     open(&envoy, &origin).await;
-    origin.forget();
     eventually("a probe fails", async || {
         let answer = send(envoy.address(), &get).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, "old"));
@@ -233,6 +211,24 @@ async fn a_probe_that_fails_costs_no_client_anything_and_doubles_the_time() {
     assert!(["2", "3"].contains(&refused.header("retry-after").as_str()), "{:?}", refused.head);
     assert_eq!(send(envoy.address(), &get).await.text(), "old", "what failed has replaced nothing");
     assert_eq!(envoy.vm_failures().await, 0);
+}
+
+/// The client whose request is the probe; the upstream holds it.
+async fn prober(envoy: &Envoy, origin: &Origin, request: &Request) -> Client {
+    let mut prober = None;
+    eventually("a probe goes", async || {
+        let mut client = Client::connect(envoy.address()).await.unwrap();
+        client.begin(request).await.unwrap();
+        tokio::select! {
+            _ = client.head() => false,
+            () = origin.until("it is at the upstream", |origin| origin.in_flight() == 1) => {
+                prober = Some(client);
+                true
+            }
+        }
+    })
+    .await;
+    prober.expect("it was waited for")
 }
 
 /// How long the stale answer takes, on a connection of its own.
