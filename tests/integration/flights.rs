@@ -1,7 +1,7 @@
 //! Requests that wait for another's fetch: whatever becomes of the one that leads, each gets an answer of its own.
 
 use crate::support::client::{Client, Request, send, try_send};
-use crate::support::crowd::{WAITERS, active, leader, waiters};
+use crate::support::crowd::{WAITERS, active, by_worker, leader, waiters, waiters_at};
 use crate::support::eventually;
 use crate::support::gate::Gate;
 use crate::support::origin::Origin;
@@ -180,7 +180,7 @@ async fn those_who_wait_for_a_private_failure_learn_of_it_and_see_none_of_it() {
         _ => lasting("good"),
     })
     .await;
-    // Over several workers, one that hears of both failures late may try itself.
+    // Each worker tries by itself.
     let envoy = Recipe::minimal().origin(origin.address()).workers(1).start().await;
     let mut leader = leader(&envoy, &origin, &Request::get("/page")).await;
     let waiters = waiters(&envoy, &Request::get("/page")).await;
@@ -197,6 +197,25 @@ async fn those_who_wait_for_a_private_failure_learn_of_it_and_see_none_of_it() {
     let next = crate::support::client::send(envoy.address(), &Request::get("/page")).await;
     assert_eq!((next.status, next.text().as_str()), (200, "good"));
     assert_eq!(envoy.vm_failures().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_worker_asks_an_upstream_that_fails_once_more_at_most() {
+    let _turn = turn::shared().await;
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(move |_| {
+        Reply::with(500, "bad luck").header("cache-control", "private").head(Hold::At(held.clone()))
+    })
+    .await;
+    let envoy = Recipe::minimal().origin(origin.address()).workers(2).start().await;
+    let mut leader = leader(&envoy, &origin, &Request::get("/page")).await;
+    let clients = by_worker(&envoy, 12).await.into_iter().flatten();
+    let waiters = waiters_at(&envoy, clients.map(|client| (client, Request::get("/page")))).await;
+    gate.open();
+    assert_eq!(leader.answer().await.unwrap().status, 500);
+    assert!(waiters.join_all().await.iter().all(|answer| answer.status == 500));
+    assert!((2..=3).contains(&origin.total()), "{}", origin.total());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
